@@ -93,6 +93,9 @@ void qn_log_end(struct qn_logline *l)
 }
 
 static void vlog(enum qn_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+static void vlog(enum qn_level level, const char *fmt, va_list ap)
 {
 	char message[1024];
 	struct qn_logline l;
