@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "quoin/base/log.h"
+#include "quoin/base/utf8.h"
 
 void qn_buf_init(struct qn_buf *b, size_t ceiling)
 {
@@ -106,23 +107,6 @@ void qn_buf_printf(struct qn_buf *b, const char *fmt, ...)
 	b->n += (size_t)n;
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 when there is none (RFC 3629). */
-static size_t utf8_len(const unsigned char *p, size_t n)
-{
-	size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-	    : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-
-	if (len == 0 || len > n)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return len;
-}
-
 static void json_escape(struct qn_buf *b, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -161,7 +145,7 @@ void qn_buf_json(struct qn_buf *b, const char *s, size_t n)
 			i++;
 			continue;
 		}
-		size_t len = p[i] >= 0x80 ? utf8_len(p + i, n - i) : 0;
+		size_t len = p[i] >= 0x80 ? qn_utf8_len(p + i, n - i) : 0;
 		if (len != 0) {
 			i += len;
 			continue;
