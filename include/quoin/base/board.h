@@ -35,7 +35,7 @@ struct qn_board_worker {
 
 struct qn_board_route {
 	_Atomic(uint64_t) status[6];  /* by class: [2] counts 2xx */
-	_Atomic(uint64_t) bucket[QN_BOARD_BUCKETS];
+	_Atomic(uint64_t) bucket[QN_BOARD_BUCKETS]; /* each request in one of them: not yet cumulative */
 	_Atomic(uint64_t) total_us;
 	_Atomic(uint64_t) arena_peak; /* bytes, the largest request of the route */
 };
@@ -86,7 +86,8 @@ extern const int64_t qn_board_bounds[QN_BOARD_BUCKETS]; /* µs; the last is INT6
 
 /* RUN_DIR/POOL.board, made anew, mode 0640. NULL and errno on failure. `run_dir` NULL: anonymous. */
 struct qn_board *qn_board_create(const char *run_dir, enum qn_pool pool);
-/* Another pool's board, read-only; NULL when there is none of this layout. */
+/* Another pool's board, read-only; NULL when there is none of this layout. It stays that of the master
+ * who made it: map it anew each time, or when its `master` is 0 (stopped) or gone. */
 const struct qn_board *qn_board_map(const char *run_dir, enum qn_pool pool);
 void qn_board_unmap(const struct qn_board *b);
 
@@ -94,7 +95,8 @@ void qn_board_stage(struct qn_board *b, int slot, enum qn_stage stage, int route
 void qn_board_count(struct qn_board *b, enum qn_board_counter c, uint64_t n);
 void qn_board_request(struct qn_board *b, int slot, int route, int status, int64_t us, uint64_t arena_peak);
 
-/* Revocation: slot of a subject ("user:" + id, …); remember the generation with what you cache. */
+/* Revocation: slot of a subject ("user:" + id, …); remember the generation with what you cache. Take it
+ * before you ask Postgres, or a change between the answer and the look at the board is missed. */
 uint32_t qn_board_generation(const struct qn_board *b, const char *subject);
 void qn_board_bump(struct qn_board *b, const char *subject);
 /* Everything cached by anyone is forgotten: after the listener was away, nobody knows what changed. */
