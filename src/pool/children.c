@@ -362,5 +362,7 @@ void children_bury(struct children *c, int64_t now)
 		for (int i = 0; i < QN_BOARD_WORKERS; i++)
 			if (c->worker[i].pid == pid)
 				bury_worker(c, i, status, now);
+		if (now < c->forks.until_us)
+			c->forks.until_us = now; /* it has left room for another */
 	}
 }
