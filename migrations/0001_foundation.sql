@@ -22,6 +22,7 @@ CREATE TABLE issuers (
     jwks json,
     fetched_at timestamptz,    -- when jwks was fetched
     attempted_at timestamptz,  -- when the last fetch began: at most one a minute
+    settled_at timestamptz,    -- when it ended, well or not: before attempted_at one is under way
     failure text,              -- why the last fetch failed, NULL when it did not
     UNIQUE (app_id, issuer)
 );
@@ -202,7 +203,7 @@ BEGIN
 END $$;
 CREATE TRIGGER apps_announce AFTER INSERT OR UPDATE OR DELETE ON apps
     FOR EACH STATEMENT EXECUTE FUNCTION announce_apps();
-CREATE TRIGGER issuers_announce AFTER INSERT OR UPDATE OF issuer, audience, jwks_url, algorithms, jwks OR DELETE ON issuers
+CREATE TRIGGER issuers_announce AFTER INSERT OR UPDATE OR DELETE ON issuers
     FOR EACH STATEMENT EXECUTE FUNCTION announce_apps();
 CREATE TRIGGER signing_keys_announce AFTER INSERT OR UPDATE OR DELETE ON signing_keys
     FOR EACH STATEMENT EXECUTE FUNCTION announce_apps();
@@ -330,4 +331,72 @@ BEGIN
             updated_at = clock_timestamp()
         WHERE d.id = p_id
         RETURNING 'saved', d.version;
+END $$;
+
+-- Shares a document, or changes a share. p_who is a user of the app, by id or by address.
+-- outcome: 'missing', 'denied', 'user' (there is no such user), 'owner' (who needs no share), 'saved'.
+CREATE FUNCTION document_share(p_app uuid, p_user uuid, p_kind text, p_id uuid, p_who uuid, p_email text,
+    p_permission text)
+    RETURNS TABLE (outcome text, user_id uuid, email text, permission text, created_at timestamptz)
+    LANGUAGE plpgsql AS $$
+DECLARE
+    rights integer;
+    target users;
+BEGIN
+    SELECT max(a.level) INTO rights FROM document_access a JOIN documents d ON d.id = a.document_id
+     WHERE a.document_id = p_id AND a.app_id = p_app AND a.user_id = p_user AND d.kind = p_kind;
+    IF rights IS NULL OR rights < 3 THEN
+        outcome := CASE WHEN rights IS NULL THEN 'missing' ELSE 'denied' END;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    SELECT * INTO target FROM users u WHERE u.app_id = p_app
+       AND (u.id = p_who OR (p_who IS NULL AND u.email_verified AND lower(u.email) = lower(p_email)));
+    IF NOT FOUND THEN
+        outcome := 'user';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT 1 FROM document_access a
+                WHERE a.document_id = p_id AND a.user_id = target.id AND a.level = 4) THEN
+        outcome := 'owner';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    RETURN QUERY INSERT INTO document_shares AS s (document_id, app_id, user_id, permission, granted_by)
+        VALUES (p_id, p_app, target.id, p_permission, p_user)
+        ON CONFLICT ON CONSTRAINT document_shares_pkey DO UPDATE SET permission = excluded.permission
+        RETURNING 'saved', s.user_id, target.email, s.permission, s.created_at;
+END $$;
+
+-- Moves an execution forward: pending, running, then completed or failed; its end is final.
+-- Who started it may, and who administers the document. outcome: 'missing', 'denied', 'state', 'saved'.
+CREATE FUNCTION execution_update(p_app uuid, p_user uuid, p_id uuid, p_status text, p_progress integer,
+    p_results json, p_error text)
+    RETURNS TABLE (outcome text) LANGUAGE plpgsql AS $$
+DECLARE
+    e executions;
+    rights integer;
+    next_status text;
+BEGIN
+    SELECT * INTO e FROM executions x WHERE x.id = p_id AND x.app_id = p_app FOR NO KEY UPDATE;
+    SELECT max(a.level) INTO rights FROM document_access a
+     WHERE a.document_id = e.document_id AND a.app_id = p_app AND a.user_id = p_user;
+    next_status := coalesce(p_status, e.status);
+    IF rights IS NULL THEN
+        outcome := 'missing';
+    ELSIF rights < 3 AND e.user_id IS DISTINCT FROM p_user THEN
+        outcome := 'denied';
+    ELSIF e.status IN ('completed', 'failed') OR (e.status = 'pending' AND next_status = 'completed')
+          OR (e.status = 'running' AND next_status = 'pending') THEN
+        outcome := 'state';
+    ELSE
+        UPDATE executions x SET status = next_status,
+               progress = CASE next_status WHEN 'completed' THEN 100 ELSE coalesce(p_progress, x.progress) END,
+               results = coalesce(p_results, x.results), error = coalesce(p_error, x.error),
+               completed_at = CASE WHEN next_status IN ('completed', 'failed') THEN clock_timestamp() END
+         WHERE x.id = p_id;
+        outcome := 'saved';
+    END IF;
+    RETURN NEXT;
 END $$;

@@ -252,13 +252,21 @@ uint32_t qn_board_generation(const struct qn_board *b, const char *subject)
 	return atomic_load_explicit(&b->revoke[revoke_slot(subject)], memory_order_acquire);
 }
 
+/* First the count, then the line: who sees the line's new value has seen the count change too. */
 void qn_board_bump(struct qn_board *b, const char *subject)
 {
+	atomic_fetch_add(&b->revocations, 1);
 	atomic_fetch_add_explicit(&b->revoke[revoke_slot(subject)], 1, memory_order_release);
+}
+
+uint32_t qn_board_revocations(const struct qn_board *b)
+{
+	return atomic_load(&b->revocations);
 }
 
 void qn_board_bump_all(struct qn_board *b)
 {
+	atomic_fetch_add(&b->revocations, 1);
 	for (size_t i = 0; i < QN_BOARD_REVOKE; i++)
 		atomic_fetch_add_explicit(&b->revoke[i], 1, memory_order_release);
 }

@@ -75,6 +75,7 @@ struct qn_board {
 	_Atomic(int64_t) started_us;   /* wall time */
 	_Atomic(uint32_t) config_gen;  /* bumped on HUP: workers read their settings again */
 	_Atomic(int64_t) listener_us;  /* monotonic: last sign of life of the listener, 0 none */
+	_Atomic(uint32_t) revocations; /* bumped with any of `revoke` */
 	_Atomic(uint32_t) apps_gen;    /* bumped when an app, an issuer or its keys changed */
 	_Atomic(uint64_t) counter[QN_COUNT__MAX];
 	struct qn_board_route route[QN_BOARD_ROUTES];
@@ -99,6 +100,8 @@ void qn_board_request(struct qn_board *b, int slot, int route, int status, int64
  * before you ask Postgres, or a change between the answer and the look at the board is missed. */
 uint32_t qn_board_generation(const struct qn_board *b, const char *subject);
 void qn_board_bump(struct qn_board *b, const char *subject);
+/* How many there were: unchanged since before you asked Postgres, nothing that you read is revoked. */
+uint32_t qn_board_revocations(const struct qn_board *b);
 /* Everything cached by anyone is forgotten: after the listener was away, nobody knows what changed. */
 void qn_board_bump_all(struct qn_board *b);
 /* Whether the listener gave a sign of life within the last two seconds. */

@@ -1,0 +1,25 @@
+/* Shares of a document as stored (CONTRACT A10). */
+#ifndef QUOIN_STORE_SHARE_H
+#define QUOIN_STORE_SHARE_H
+
+#include "quoin/store/document.h"
+
+struct share {
+	const char *user_id, *email, *permission;
+	qn_time created_at;
+};
+
+extern const char *const share_permissions[]; /* read, write, admin */
+extern const struct qn_object share_object;
+
+/* For those who administer the document (QN_DENIED for other readers). */
+enum qn_err share_list(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    qn_tri *ret_public, struct qn_list *ret) QN_MUST_CHECK;
+/* `who` (id) or, when that is NULL, the verified address. QN_USER_NOT_FOUND; QN_CONFLICT for the owner. */
+enum qn_err share_put(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const char *who, const char *email, const char *permission, struct share *ret) QN_MUST_CHECK;
+/* By an administrator, or by the user whose share it is. QN_SHARE_NOT_FOUND. */
+enum qn_err share_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const char *who) QN_MUST_CHECK;
+
+#endif
