@@ -1,0 +1,55 @@
+/*
+ * What a worker knows of the apps: their dialects, whose tokens they accept and with which keys. Read
+ * from Postgres at start, and again when the board says that something changed (or every few seconds
+ * while nobody listens). While Postgres is away the last good state serves; a key set older than a day
+ * does not (SECURITY F27).
+ */
+#ifndef QUOIN_AUTH_REGISTRY_H
+#define QUOIN_AUTH_REGISTRY_H
+
+#include <stdbool.h>
+
+#include "quoin/auth/token.h"
+#include "quoin/base/board.h"
+#include "quoin/base/conf.h"
+#include "quoin/store/app.h"
+
+struct qn_issuer {
+	const char *id, *jwks_url; /* jwks_url NULL: our own keys */
+	struct qn_issuer_policy policy;
+	struct qn_jwks *keys; /* NULL: none yet */
+	qn_time keys_until;   /* they are not believed later than this */
+	qn_time attempted_at, settled_at; /* of the last fetch: QN_TIME_NULL never */
+};
+
+struct qn_app {
+	const char *id, *slug, *name;
+	const char *own_issuer, *own_audience; /* of the tokens that Quoin issues for it */
+	const char *own_jwks;                  /* text of its /.well-known/jwks.json */
+	const char *id_prefix;                 /* "usr_" in a dialect that shows one, else "" */
+	bool tier_upper;                       /* tiers are shown as FREE, PRO */
+	struct qn_issuer *issuers;
+	size_t n;
+};
+
+struct qn_registry;
+
+struct qn_registry *qn_registry_new(const struct qn_conf *conf, struct qn_board *board);
+void qn_registry_free(struct qn_registry *g);
+
+/* Brings it up to date when it is time. QN_DB_DOWN only while nothing was ever read. */
+enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
+/* Reads it again now, whatever the board says. */
+enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
+
+/* NULL when there is none. Lives until the next refresh. */
+const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug);
+const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
+
+/* The issuer of an app's own tokens: app file's "token", else QUOIN_PUBLIC_URL/SLUG. In the arena. */
+const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config,
+    const char *slug);
+/* The audience of those tokens: the app file's, else the issuer. */
+const char *qn_own_audience(struct qn_arena *a, const struct qn_json_object *config, const char *issuer);
+
+#endif

@@ -1,0 +1,238 @@
+#include "quoin/auth/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "quoin/base/json.h"
+#include "quoin/base/log.h"
+
+enum { SNAPSHOT_BYTES = 4 * 1024 * 1024, UNHEARD_US = 5000000 };
+
+#define DAY_US 86400000000LL
+
+/* One reading of the tables; replaced whole. */
+struct snapshot {
+	struct qn_arena *arena;
+	struct qn_app *apps;
+	size_t n;
+};
+
+struct qn_registry {
+	const struct qn_conf *conf;
+	struct qn_board *board;
+	struct snapshot now;
+	uint32_t generation; /* of the board when it was read */
+	int64_t read_at;     /* monotonic µs, 0 never */
+};
+
+struct qn_registry *qn_registry_new(const struct qn_conf *conf, struct qn_board *board)
+{
+	struct qn_registry *g = calloc(1, sizeof(*g));
+
+	if (g == NULL)
+		qn_fatal("out of memory");
+	g->conf = conf;
+	g->board = board;
+	return g;
+}
+
+static void drop(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t k = 0; k < s->apps[i].n; k++)
+			qn_jwks_free(s->apps[i].issuers[k].keys);
+	qn_arena_free(s->arena);
+	*s = (struct snapshot){NULL, NULL, 0};
+}
+
+void qn_registry_free(struct qn_registry *g)
+{
+	if (g == NULL)
+		return;
+	drop(&g->now);
+	free(g);
+}
+
+/* A string member of an object member of the app's file, or `otherwise`. */
+static const char *config_str(struct qn_arena *a, const struct qn_json_object *config, const char *group,
+    const char *name, const char *otherwise)
+{
+	struct qn_json_object o;
+	const char *s;
+	size_t n;
+
+	if (!qn_json_members(a, qn_json_get(config, group), &o) ||
+	    !qn_json_str(a, qn_json_get(&o, name), &s, &n))
+		return otherwise;
+	return s;
+}
+
+const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config,
+    const char *slug)
+{
+	const char *named = config_str(a, config, "token", "issuer", NULL);
+
+	return named != NULL ? named : qn_printf(a, "%s/%s", qn_conf_str(conf, QN_CONF_KEY_QUOIN_PUBLIC_URL), slug);
+}
+
+const char *qn_own_audience(struct qn_arena *a, const struct qn_json_object *config, const char *issuer)
+{
+	return config_str(a, config, "token", "audience", issuer);
+}
+
+static void read_app(const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
+{
+	struct qn_json_object config = {NULL, 0};
+	struct qn_span text = {qn_strndup(s->arena, row->config.p, row->config.n), row->config.n};
+
+	if (qn_json_scan(s->arena, text, &qn_json_default_limits, &config, NULL) != QN_JSON_OK)
+		qn_log(QN_ERROR, "the file of app %s is damaged", row->slug);
+	*app = (struct qn_app){
+	    .id = qn_strdup(s->arena, row->id),
+	    .slug = qn_strdup(s->arena, row->slug),
+	    .name = qn_strdup(s->arena, row->name),
+	    .own_issuer = qn_own_issuer(s->arena, g->conf, &config, row->slug),
+	    .id_prefix = config_str(s->arena, &config, "dialect", "id_prefix", ""),
+	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"), "upper") == 0,
+	};
+	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
+}
+
+static unsigned algorithm_bits(const char *names)
+{
+	unsigned bits = 0;
+	char name[16];
+
+	while (*names != '\0') {
+		size_t n = strcspn(names, " ");
+		if (n < sizeof(name)) {
+			memcpy(name, names, n);
+			name[n] = '\0';
+			enum qn_alg alg = qn_alg_by_name(name);
+			bits |= alg != QN_ALG_NONE ? QN_ALG_BIT(alg) : 0;
+		}
+		names += n + (names[n] == ' ');
+	}
+	return bits;
+}
+
+static void read_issuer(struct snapshot *s, const struct issuer_row *row, struct qn_issuer *issuer)
+{
+	const char *why = NULL;
+
+	*issuer = (struct qn_issuer){
+	    .id = qn_strdup(s->arena, row->id),
+	    .jwks_url = qn_strdup(s->arena, row->jwks_url),
+	    .policy = {.issuer = qn_strdup(s->arena, row->issuer),
+		.audiences = {qn_strdup(s->arena, row->audience)},
+		.algs = algorithm_bits(row->algorithms),
+		.skew_s = QN_TOKEN_SKEW_S},
+	    .attempted_at = row->attempted_at,
+	    .settled_at = row->settled_at,
+	};
+	if (row->jwks.p == NULL)
+		return;
+	issuer->keys_until = row->fetched_at + DAY_US;
+	issuer->keys = qn_jwks_parse(row->jwks, &why);
+	if (issuer->keys == NULL)
+		qn_log(QN_WARNING, "the keys of %s are of no use: %s", row->issuer, why);
+}
+
+/* Our own keys as one more issuer of the app. */
+static void read_own_keys(struct snapshot *s, struct qn_app *app, const struct signing_key_row *keys, size_t n)
+{
+	struct qn_buf text;
+	bool any = false;
+
+	qn_buf_init(&text, QN_JWKS_BYTES);
+	qn_buf_str(&text, "{\"keys\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(keys[i].app_id, app->id) != 0 || keys[i].retired_at != QN_TIME_NULL)
+			continue;
+		if (any)
+			qn_buf_char(&text, ',');
+		qn_buf_add(&text, keys[i].public_jwk.p, keys[i].public_jwk.n);
+		any = true;
+	}
+	qn_buf_str(&text, "]}");
+	app->own_jwks = qn_strndup(s->arena, text.p, text.n);
+	if (any) {
+		app->issuers[app->n++] = (struct qn_issuer){
+		    .policy = {.issuer = app->own_issuer,
+			.audiences = {app->own_audience},
+			.algs = QN_ALG_BIT(QN_ALG_ES256),
+			.typ = QN_TYP_ACCESS},
+		    .keys = qn_jwks_parse((struct qn_span){text.p, text.n}, NULL),
+		    .keys_until = INT64_MAX,
+		    .attempted_at = QN_TIME_NULL,
+		    .settled_at = QN_TIME_NULL,
+		};
+	}
+	qn_buf_done(&text);
+}
+
+static void build(const struct qn_registry *g, struct snapshot *s, struct qn_list apps, struct qn_list issuers,
+    struct qn_list keys)
+{
+	const struct issuer_row *rows = issuers.items;
+
+	s->arena = qn_arena_new(SNAPSHOT_BYTES);
+	s->apps = qn_alloc_array(s->arena, apps.n, sizeof(*s->apps));
+	for (s->n = 0; s->n < apps.n; s->n++) {
+		struct qn_app *app = &s->apps[s->n];
+		read_app(g, s, (const struct app_row *)apps.items + s->n, app);
+		app->issuers = qn_alloc_array(s->arena, issuers.n + 1, sizeof(*app->issuers));
+		for (size_t i = 0; i < issuers.n; i++)
+			if (strcmp(rows[i].app_id, app->id) == 0)
+				read_issuer(s, &rows[i], &app->issuers[app->n++]);
+		read_own_keys(s, app, keys.items, keys.n);
+	}
+}
+
+enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct qn_arena *a)
+{
+	struct qn_list apps, issuers, keys;
+	struct snapshot fresh = {NULL, NULL, 0};
+	uint32_t generation = g->board != NULL ? atomic_load(&g->board->apps_gen) : 0;
+
+	QN_TRY(app_list(db, a, &apps));
+	QN_TRY(issuer_list(db, a, &issuers));
+	QN_TRY(signing_key_list(db, a, &keys));
+	build(g, &fresh, apps, issuers, keys);
+	drop(&g->now);
+	g->now = fresh;
+	g->generation = generation;
+	g->read_at = qn_mono_us();
+	return QN_OK;
+}
+
+static bool stale(const struct qn_registry *g)
+{
+	if (g->read_at == 0 || g->board == NULL || atomic_load(&g->board->apps_gen) != g->generation)
+		return true;
+	return !qn_board_live(g->board) && qn_mono_us() - g->read_at > UNHEARD_US;
+}
+
+enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct qn_arena *a)
+{
+	if (!stale(g))
+		return QN_OK;
+	enum qn_err e = qn_registry_reload(g, db, a);
+	return e == QN_OK || g->read_at != 0 ? QN_OK : e;
+}
+
+const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug)
+{
+	for (size_t i = 0; i < g->now.n; i++)
+		if (strcmp(g->now.apps[i].slug, slug) == 0)
+			return &g->now.apps[i];
+	return NULL;
+}
+
+const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss)
+{
+	for (size_t i = 0; i < app->n; i++)
+		if (strcmp(app->issuers[i].policy.issuer, iss) == 0)
+			return &app->issuers[i];
+	return NULL;
+}
