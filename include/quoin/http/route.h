@@ -1,0 +1,87 @@
+/*
+ * Routes. A row carries all that can be known before the handler runs; zero means refused, so a
+ * forgotten field fails at start. From the same rows come openapi.json, nginx's pool map, the
+ * permission listing, the metrics' labels and the attack matrix of the tests (DESIGN §4).
+ */
+#ifndef QUOIN_HTTP_ROUTE_H
+#define QUOIN_HTTP_ROUTE_H
+
+#include <stddef.h>
+
+#include "quoin/base/board.h"
+#include "quoin/base/err.h"
+#include "quoin/base/field.h"
+
+struct qn_request;
+
+enum qn_method { QN_METHOD_NONE, QN_GET, QN_POST, QN_PUT, QN_PATCH, QN_DELETE, QN_METHOD__MAX };
+
+const char *qn_method_name(enum qn_method m);
+enum qn_method qn_method_by_name(const char *name); /* QN_METHOD_NONE for any other; HEAD is QN_GET */
+
+/* Kinds of caller that a row lets in. */
+enum {
+	QN_AUTH_PUBLIC = 1 << 0, /* anyone */
+	QN_AUTH_USER = 1 << 1,   /* a user, by bearer token */
+	QN_AUTH_LOCAL = 1 << 2,  /* anyone on this host: monitoring */
+};
+
+enum {
+	QN_R_QUERY_BODY = 1 << 0, /* the body's members may come as query parameters instead (A13) */
+	QN_R_ETAG = 1 << 1,       /* replies carry an ETag, If-None-Match is honoured */
+	QN_R_IF_MATCH = 1 << 2,   /* If-Match is honoured */
+	QN_R_ONCE = 1 << 3,       /* Idempotency-Key is honoured */
+	QN_R_PAGED = 1 << 4,      /* limit and cursor; the reply has has_more and next_cursor */
+	QN_R_CAMEL = 1 << 5,      /* the dialect of the wire is camelCase */
+	QN_R_HEALTH = 1 << 6,     /* the reply may come with 503 */
+};
+
+enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 8 };
+
+typedef enum qn_err qn_handler(struct qn_request *r);
+
+struct qn_route {
+	enum qn_method method;
+	const char *path;    /* "/api/v1/graphs/{graph_id}/restore/{version:int}"; a bare name is a UUID */
+	const char *id;      /* "graph.restore": in logs, metrics and openapi.json */
+	const char *summary; /* one sentence */
+	enum qn_pool pool;
+	unsigned auth, flags;
+	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
+	enum qn_err missing; /* what QN_NOT_FOUND means here; also of an id that is no id */
+	const struct qn_object *query, *body, *reply;
+	size_t body_max;           /* bytes */
+	const char *content_type;  /* of a reply that is not JSON by `reply` */
+	enum qn_err errors[QN_ROUTE_ERRORS]; /* those that the rest of the row does not imply */
+	qn_handler *handler;
+};
+
+struct qn_route_table {
+	const struct qn_route *rows;
+	size_t n;
+};
+
+struct qn_routes; /* all tables, checked and compiled to a trie */
+
+/* NULL-terminated list of tables. Ends the process, naming the row, when one is not fit. */
+struct qn_routes *qn_routes_new(const struct qn_route_table *const *tables);
+void qn_routes_free(struct qn_routes *routes);
+
+size_t qn_routes_n(const struct qn_routes *routes);
+const struct qn_route *qn_routes_at(const struct qn_routes *routes, size_t index);
+
+struct qn_match {
+	int index; /* of the route, -1 none */
+	struct qn_span param[QN_PATH_PARAMS];
+	unsigned methods; /* 1 << method of every route of this path, for Allow */
+};
+
+/* `path` is canonical (request.h) and outlives the match. */
+void qn_routes_match(const struct qn_routes *routes, enum qn_method method, const char *path,
+    struct qn_match *ret);
+
+/* Every error that a row can answer: its own and those that it implies. Returns how many. */
+enum { QN_ROUTE_ALL_ERRORS = 24 };
+size_t qn_route_errors(const struct qn_route *route, enum qn_err out[QN_ROUTE_ALL_ERRORS]);
+
+#endif

@@ -1,0 +1,125 @@
+#include "quoin/http/accept.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "quoin/base/log.h"
+
+struct qn_fcgi {
+	FCGX_Request request;
+	int listen_fd, epoll_fd;
+	struct timeval patience; /* of a read or a write on a connection */
+	bool open;               /* a request is in hand */
+	bool drained;            /* its body was read to the end */
+	bool lost;               /* a write failed */
+};
+
+struct qn_fcgi *qn_fcgi_new(int listen_fd, int read_timeout_s)
+{
+	struct qn_fcgi *f = calloc(1, sizeof(*f));
+	struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+
+	/* No listening socket for libfcgi: it must not accept by itself when a connection was bad. */
+	if (f == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&f->request, -1, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+		qn_fatal("libfcgi does not start");
+	f->listen_fd = listen_fd;
+	f->patience.tv_sec = read_timeout_s;
+	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (f->epoll_fd < 0 || (listen_fd >= 0 && epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, listen_fd, &e) != 0))
+		qn_fatal("cannot wait for the socket: %s", strerror(errno));
+	return f;
+}
+
+void qn_fcgi_free(struct qn_fcgi *f)
+{
+	if (f == NULL)
+		return;
+	if (f->open)
+		qn_fcgi_finish(f);
+	close(f->epoll_fd);
+	free(f);
+}
+
+enum qn_accepted qn_fcgi_take(struct qn_fcgi *f, int fd)
+{
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &f->patience, sizeof(f->patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &f->patience, sizeof(f->patience));
+	f->request.ipcFd = fd;
+	f->request.keepConnection = 1; /* or FCGX_Accept_r would close it before reading */
+	if (FCGX_Accept_r(&f->request) != 0)
+		return QN_ACCEPT_DROPPED;
+	f->request.keepConnection = 0;
+	f->open = true;
+	f->drained = f->lost = false;
+	return QN_ACCEPT_REQUEST;
+}
+
+enum qn_accepted qn_fcgi_accept(struct qn_fcgi *f, int timeout_ms, const sigset_t *mask)
+{
+	struct epoll_event e;
+	int fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0 && epoll_pwait(f->epoll_fd, &e, 1, timeout_ms, mask) > 0)
+		fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	return fd < 0 ? QN_ACCEPT_NOTHING : qn_fcgi_take(f, fd);
+}
+
+const char *qn_fcgi_param(const struct qn_fcgi *f, const char *name)
+{
+	return FCGX_GetParam(name, f->request.envp);
+}
+
+int qn_fcgi_param_count(const struct qn_fcgi *f, const char *name)
+{
+	size_t n = strlen(name);
+	int count = 0;
+
+	for (char **e = f->request.envp; e != NULL && *e != NULL; e++)
+		count += strncmp(*e, name, n) == 0 && (*e)[n] == '=';
+	return count;
+}
+
+ssize_t qn_fcgi_read(struct qn_fcgi *f, void *p, size_t n)
+{
+	int want = n > 1 << 20 ? 1 << 20 : (int)n;
+	int got = FCGX_GetStr(p, want, f->request.in);
+
+	if (got == 0) {
+		if (FCGX_GetError(f->request.in) != 0)
+			return -1;
+		f->drained = true;
+	}
+	return got;
+}
+
+bool qn_fcgi_write(struct qn_fcgi *f, const void *p, size_t n)
+{
+	const char *at = p;
+
+	while (n > 0 && !f->lost) {
+		int part = n > 1 << 20 ? 1 << 20 : (int)n;
+		f->lost = FCGX_PutStr(at, part, f->request.out) != part;
+		at += part;
+		n -= (size_t)part;
+	}
+	return !f->lost;
+}
+
+bool qn_fcgi_finish(struct qn_fcgi *f)
+{
+	/* In this order the end of the request leaves in the same write as the last of the reply. */
+	FCGX_FClose(f->request.err);
+	bool flushed = FCGX_FClose(f->request.out) == 0 && !f->lost;
+
+	/* A connection with nothing left to read may be closed without lingering. */
+	f->request.detached = f->drained;
+	FCGX_Finish_r(&f->request);
+	f->open = false;
+	return flushed;
+}

@@ -1,0 +1,294 @@
+/* Bodies and queries to structs, by the tables of the route. Unknown members are refused (T19). */
+#include <string.h>
+#include <strings.h>
+
+#include "quoin/base/json.h"
+#include "quoin/base/rand.h"
+#include "server.h"
+
+static size_t characters(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s != '\0'; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+/* A text value to where it belongs; the type of the fault, or NULL. */
+static const char *set_text(struct qn_arena *a, const struct qn_field *f, const char *s, void *at)
+{
+	size_t n = characters(s);
+
+	if (f->type == QN_T_UUID) {
+		char *id = qn_alloc(a, QN_UUID_LEN + 1);
+		if (!qn_uuid_parse(s, strlen(s), id))
+			return "uuid";
+		*(const char **)at = id;
+		return NULL;
+	}
+	if (f->type == QN_T_ENUM) {
+		for (size_t i = 0; f->choices[i] != NULL; i++) {
+			if (strcmp(f->choices[i], s) == 0) {
+				*(const char **)at = f->choices[i];
+				return NULL;
+			}
+		}
+		return "enum";
+	}
+	if ((int64_t)n < f->least)
+		return "string_too_short";
+	if (f->most > 0 && (int64_t)n > f->most)
+		return "string_too_long";
+	*(const char **)at = s;
+	return NULL;
+}
+
+static const char *set_i64(const struct qn_field *f, struct qn_span v, void *at)
+{
+	int64_t n;
+
+	if (!qn_json_i64(v, &n))
+		return "int";
+	if (f->least != f->most && (n < f->least || n > f->most))
+		return "range";
+	*(int64_t *)at = n;
+	return NULL;
+}
+
+static const char *set_json(const struct qn_field *f, struct qn_span v, void *at)
+{
+	if ((f->flags & QN_F_OBJECT) && qn_json_kind(v) != '{')
+		return "object";
+	if (f->most > 0 && v.n > (size_t)f->most)
+		return "too_large";
+	*(struct qn_span *)at = v;
+	return NULL;
+}
+
+static const char *set_value(struct qn_arena *a, const struct qn_field *f, struct qn_span v, void *at)
+{
+	const char *s;
+	size_t n;
+	bool b;
+
+	switch (f->type) {
+	case QN_T_STR:
+	case QN_T_UUID:
+	case QN_T_ENUM:
+		return qn_json_str(a, v, &s, &n) ? set_text(a, f, s, at) : "string";
+	case QN_T_I64:
+		return set_i64(f, v, at);
+	case QN_T_BOOL:
+		if (!qn_json_bool(v, &b))
+			return "bool";
+		*(qn_tri *)at = b;
+		return NULL;
+	case QN_T_TIME:
+		return qn_json_str(a, v, &s, &n) && qn_time_parse(s, n, at) ? NULL : "datetime";
+	case QN_T_JSON:
+		return set_json(f, v, at);
+	default:
+		return "type";
+	}
+}
+
+/* What a fault's type says to a person. */
+static const char *sentence(const char *type)
+{
+	static const char *const said[][2] = {
+		{"missing", "This member is required."},
+		{"extra_forbidden", "There is no such member."},
+		{"duplicate", "This parameter stands twice."},
+		{"string", "This must be a string."},
+		{"string_too_short", "This is too short."},
+		{"string_too_long", "This is too long."},
+		{"uuid", "This must be a UUID."},
+		{"enum", "This is not one of the allowed values."},
+		{"int", "This must be a whole number."},
+		{"range", "This number is out of range."},
+		{"bool", "This must be true or false."},
+		{"datetime", "This must be an RFC 3339 time."},
+		{"object", "This must be an object."},
+		{"too_large", "This is too large."},
+		{"encoding", "This is not UTF-8 without control characters."},
+	};
+
+	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+		if (strcmp(said[i][0], type) == 0)
+			return said[i][1];
+	return "This is not of the right kind.";
+}
+
+static void blame(struct qn_request *r, const char *where, const char *field, const char *type)
+{
+	qn_fault_add(r, where, field, sentence(type), type);
+}
+
+/* The field of a name as the wire spells it: snake_case, or camelCase in any dialect (K5). */
+static const struct qn_field *find_field(const struct qn_object *o, struct qn_span name)
+{
+	char camel[128];
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct qn_field *f = &o->fields[i];
+		if (qn_span_is(name, f->name))
+			return f;
+		if (strlen(f->name) < sizeof(camel)) {
+			qn_camel(f->name, camel);
+			if (qn_span_is(name, camel))
+				return f;
+		}
+	}
+	return NULL;
+}
+
+static bool is_set(const struct qn_field *f, const void *at)
+{
+	switch (f->type) {
+	case QN_T_I64:
+	case QN_T_TIME:
+		return *(const int64_t *)at != INT64_MIN;
+	case QN_T_BOOL:
+		return *(const qn_tri *)at != QN_UNSET;
+	case QN_T_JSON:
+		return ((const struct qn_span *)at)->p != NULL;
+	default:
+		return *(const void *const *)at != NULL;
+	}
+}
+
+static void default_value(struct qn_request *r, const struct qn_field *f, void *at)
+{
+	if (f->type == QN_T_STR || f->type == QN_T_ENUM)
+		*(const char **)at = f->def;
+	else if (set_value(r->arena, f, qn_span_of(f->def), at) != NULL)
+		r->why = "a default that does not fit its field";
+}
+
+/* Required members that are missing; defaults for the others. */
+static void complete(struct qn_request *r, const struct qn_object *o, const char *where, void *dst)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		const struct qn_field *f = &o->fields[i];
+		void *at = (char *)dst + f->offset;
+		if (is_set(f, at))
+			continue;
+		if (f->flags & QN_F_REQUIRED)
+			blame(r, where, f->name, "missing");
+		else if (f->def != NULL)
+			default_value(r, f, at);
+	}
+}
+
+static void decode_members(struct qn_request *r, const struct qn_object *o, const struct qn_json_object *body,
+    void *dst)
+{
+	for (size_t i = 0; i < body->n && r->nfaults < QN_FAULTS; i++) {
+		const struct qn_json_member *m = &body->members[i];
+		const struct qn_field *f = find_field(o, m->name);
+		if (f == NULL) {
+			blame(r, "body", qn_strndup(r->arena, m->name.p, m->name.n), "extra_forbidden");
+			continue;
+		}
+		void *at = (char *)dst + f->offset;
+		if (is_set(f, at)) { /* name and camelName both */
+			blame(r, "body", f->name, "duplicate");
+			continue;
+		}
+		if (qn_json_kind(m->value) == 'n' && (f->type != QN_T_JSON || (f->flags & QN_F_OBJECT)))
+			continue; /* null is as good as absent */
+		const char *fault = set_value(r->arena, f, m->value, at);
+		if (fault != NULL)
+			blame(r, "body", f->name, fault);
+	}
+}
+
+static bool json_type(const struct qn_request *r)
+{
+	const char *type = qn_fcgi_param(r->fcgi, "CONTENT_TYPE");
+
+	if (type == NULL || strncasecmp(type, "application/json", 16) != 0)
+		return false;
+	type += 16;
+	type += strspn(type, " \t");
+	return *type == '\0' || *type == ';';
+}
+
+static enum qn_err decode_json(struct qn_request *r, const struct qn_object *o, void *dst)
+{
+	struct qn_json_object body = {NULL, 0};
+	size_t offset = 0;
+
+	if (!json_type(r))
+		return QN_MEDIA_TYPE;
+	enum qn_json_err e = qn_json_scan(r->arena, r->body, &qn_json_default_limits, &body, &offset);
+	if (e != QN_JSON_OK) {
+		qn_fault_add(r, "body", qn_printf(r->arena, "byte %zu", offset), qn_json_err_text(e), "json");
+		return QN_BAD_JSON;
+	}
+	if (body.members == NULL) {
+		blame(r, "body", "", "object");
+		return QN_INVALID;
+	}
+	decode_members(r, o, &body, dst);
+	return QN_OK;
+}
+
+/* A query value, which is always text, by the type of its field. */
+static const char *set_query(struct qn_request *r, const struct qn_field *f, const char *text, void *at)
+{
+	if (f->type == QN_T_STR || f->type == QN_T_UUID || f->type == QN_T_ENUM)
+		return set_text(r->arena, f, text, at);
+	if (f->type == QN_T_TIME)
+		return qn_time_parse(text, strlen(text), at) ? NULL : "datetime";
+	if (f->type == QN_T_JSON)
+		return "type";
+	return set_value(r->arena, f, qn_span_of(text), at);
+}
+
+/* Parameters that the table does not know are left alone: clients add their own (?_=123). */
+static void decode_query(struct qn_request *r, const struct qn_object *o, void *dst)
+{
+	for (const char *p = r->query_string; *p != '\0' && r->nfaults < QN_FAULTS;) {
+		size_t n = strcspn(p, "&"), name_n = strcspn(p, "=&");
+		const char *name = qn_query_decode(r->arena, p, name_n);
+		const struct qn_field *f = name != NULL ? find_field(o, qn_span_of(name)) : NULL;
+		if (f != NULL) {
+			void *at = (char *)dst + f->offset;
+			const char *value = name_n < n ? qn_query_decode(r->arena, p + name_n + 1, n - name_n - 1) : "";
+			const char *fault = is_set(f, at) ? "duplicate" : value == NULL ? "encoding" : set_query(r, f, value, at);
+			if (fault != NULL)
+				blame(r, "query", f->name, fault);
+		}
+		p += n + (p[n] == '&');
+	}
+}
+
+static void *blank(struct qn_request *r, const struct qn_object *o)
+{
+	void *dst = qn_alloc(r->arena, o->size);
+
+	qn_object_init(o, dst);
+	return dst;
+}
+
+enum qn_err qn_body_decode(struct qn_request *r)
+{
+	const struct qn_route *route = r->route;
+
+	if (route->query != NULL) {
+		r->query = blank(r, route->query);
+		decode_query(r, route->query, r->query);
+		complete(r, route->query, "query", r->query);
+	}
+	if (route->body != NULL) {
+		r->in = blank(r, route->body);
+		if (r->body.n == 0 && (route->flags & QN_R_QUERY_BODY))
+			decode_query(r, route->body, r->in);
+		else
+			QN_TRY(decode_json(r, route->body, r->in));
+		complete(r, route->body, "body", r->in);
+	}
+	return r->nfaults > 0 ? QN_INVALID : QN_OK;
+}

@@ -1,0 +1,88 @@
+/* Idempotency-Key (SECURITY T39): a request sent twice has one effect and one answer. */
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "quoin/base/log.h"
+#include "quoin/http/reply.h"
+#include "quoin/store/idempotency.h"
+#include "server.h"
+
+enum { KEY_MAX = 255, KEPT_BYTES = 65536 };
+
+/* What was asked: method, target and body. */
+static void digest_request(const struct qn_request *r, uint8_t out[QN_SHA256_LEN])
+{
+	char body[2 * QN_SHA256_LEN + 1];
+
+	qn_sha256(r->body.p, r->body.n, out);
+	qn_hex(out, QN_SHA256_LEN, body);
+	const char *text = qn_printf(r->arena, "%s\n%s\n%s\n%s", qn_method_name(r->method), r->path,
+	    r->query_string, body);
+	qn_sha256(text, strlen(text), out);
+}
+
+static bool good_key(const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t i = 0; i < n; i++)
+		if (key[i] < 0x21 || key[i] > 0x7e)
+			return false;
+	return n > 0 && n <= KEY_MAX;
+}
+
+static struct idempotency_key make_key(const struct qn_request *r, const char *key)
+{
+	struct idempotency_key k = {.app = r->who.app->id, .principal = r->who.user_id};
+	const char *text = qn_printf(r->arena, "%s\n%s", r->route->id, key);
+
+	qn_sha256(text, strlen(text), k.key);
+	digest_request(r, k.request);
+	return k;
+}
+
+static enum qn_err replay(struct qn_request *r, const struct idempotency_reply *kept)
+{
+	r->replayed = true;
+	r->status = (int)kept->status;
+	r->raw = kept->body;
+	r->etag = kept->etag;
+	qn_board_count(r->server->spec.board, QN_COUNT_REPLAYS, 1);
+	return QN_OK;
+}
+
+static enum qn_err keep(struct qn_request *r, const struct idempotency_key *k)
+{
+	struct qn_reply_text t;
+	struct idempotency_reply reply = {.status = r->status != 0 ? r->status : 200, .etag = r->etag};
+
+	qn_reply_text_init(&t);
+	qn_reply_object(&t, r->route->reply, r->out, (r->route->flags & QN_R_CAMEL) != 0);
+	if (t.gaps > 0 || t.text.over || t.text.n > KEPT_BYTES)
+		qn_fatal("route %s: its reply is too large to be kept", r->route->id);
+	reply.body = (struct qn_span){t.text.p, t.text.n};
+	enum qn_err e = idempotency_keep(r->db, r->arena, k, &reply);
+	qn_reply_text_done(&t);
+	return e;
+}
+
+enum qn_err qn_once(struct qn_request *r, qn_run_fn *run)
+{
+	const char *header = (r->route->flags & QN_R_ONCE) ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY") : NULL;
+	struct idempotency_reply kept;
+
+	if (header == NULL || !r->who.known)
+		return run(r);
+	if (!good_key(header)) {
+		r->why = "Idempotency-Key is empty, too long or not printable";
+		return QN_BAD_REQUEST;
+	}
+	struct idempotency_key k = make_key(r, header);
+	QN_TX(tx, r->db);
+	QN_TRY(idempotency_take(r->db, r->arena, &k, &kept));
+	if (kept.status != 0)
+		return replay(r, &kept);
+	QN_TRY(run(r));
+	QN_TRY(keep(r, &k));
+	return qn_tx_commit(&tx);
+}

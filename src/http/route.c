@@ -1,0 +1,239 @@
+#include "quoin/http/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "quoin/base/log.h"
+
+struct node {
+	struct qn_span segment; /* literal; absent for a parameter */
+	struct node *children;  /* literals */
+	struct node *param;
+	struct node *next;      /* sibling */
+	int route[QN_METHOD__MAX]; /* index, -1 none */
+	unsigned methods;
+};
+
+struct qn_routes {
+	const struct qn_route **list;
+	size_t n;
+	struct node *root;
+};
+
+static const char *const methods[QN_METHOD__MAX] = {"", "GET", "POST", "PUT", "PATCH", "DELETE"};
+
+const char *qn_method_name(enum qn_method m)
+{
+	return methods[m];
+}
+
+enum qn_method qn_method_by_name(const char *name)
+{
+	if (strcmp(name, "HEAD") == 0)
+		return QN_GET;
+	for (int m = QN_GET; m < QN_METHOD__MAX; m++)
+		if (strcmp(methods[m], name) == 0)
+			return (enum qn_method)m;
+	return QN_METHOD_NONE;
+}
+
+static const char *row_fault(const struct qn_route *r)
+{
+	bool has_body = r->method == QN_POST || r->method == QN_PUT || r->method == QN_PATCH;
+
+	if (r->method == QN_METHOD_NONE || r->path == NULL || r->path[0] != '/')
+		return "it has no method or path";
+	if (r->id == NULL || r->summary == NULL || r->handler == NULL)
+		return "it has no id, summary or handler";
+	if (r->pool == QN_POOL_NONE || r->pool == QN_POOL_JOBS)
+		return "it has no pool";
+	if (r->auth == 0)
+		return "it does not say who may call it";
+	if (r->body != NULL && (!has_body || r->body_max == 0))
+		return "it has a body without a method for one, or without a size";
+	if ((r->reply == NULL) == (r->content_type == NULL))
+		return "it has no reply, or two";
+	if (strchr(r->path, '{') != NULL && r->missing == QN_OK)
+		return "it has a parameter and no error for what is not there";
+	if (r->tenant != NULL && strstr(r->path, r->tenant) == NULL)
+		return "its tenant is not in its path";
+	if (r->method == QN_POST && (r->flags & QN_R_ONCE) == 0)
+		return "a POST must honour Idempotency-Key";
+	const char *fault = r->body != NULL ? qn_object_fault(r->body) : NULL;
+	if (fault == NULL && r->query != NULL)
+		fault = qn_object_fault(r->query);
+	if (fault == NULL && r->reply != NULL)
+		fault = qn_object_fault(r->reply);
+	return fault;
+}
+
+static struct node *node_new(struct qn_span segment)
+{
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (n == NULL)
+		qn_fatal("out of memory");
+	n->segment = segment;
+	for (int m = 0; m < QN_METHOD__MAX; m++)
+		n->route[m] = -1;
+	return n;
+}
+
+static void node_free(struct node *n)
+{
+	while (n != NULL) {
+		struct node *next = n->next;
+		node_free(n->children);
+		node_free(n->param);
+		free(n);
+		n = next;
+	}
+}
+
+/* The segment that starts at *path, which is moved to the next one (NULL at the end). */
+static struct qn_span take_segment(const char **path)
+{
+	const char *start = *path;
+	const char *slash = strchr(start, '/');
+	size_t n = slash != NULL ? (size_t)(slash - start) : strlen(start);
+
+	*path = slash != NULL ? slash + 1 : NULL;
+	return (struct qn_span){start, n};
+}
+
+static struct node *find_child(const struct node *parent, struct qn_span segment)
+{
+	for (struct node *c = parent->children; c != NULL; c = c->next)
+		if (c->segment.n == segment.n && memcmp(c->segment.p, segment.p, segment.n) == 0)
+			return c;
+	return NULL;
+}
+
+static struct node *grow(struct node *parent, struct qn_span segment)
+{
+	if (segment.n > 0 && segment.p[0] == '{') {
+		if (parent->param == NULL)
+			parent->param = node_new((struct qn_span){NULL, 0});
+		return parent->param;
+	}
+	struct node *c = find_child(parent, segment);
+	if (c == NULL) {
+		c = node_new(segment);
+		c->next = parent->children;
+		parent->children = c;
+	}
+	return c;
+}
+
+static void add_route(struct qn_routes *routes, const struct qn_route *r)
+{
+	const char *fault = row_fault(r);
+	const char *at = r->path + 1;
+	struct node *n = routes->root;
+
+	if (fault != NULL)
+		qn_fatal("route %s: %s", r->id != NULL ? r->id : r->path, fault);
+	for (size_t i = 0; i < routes->n; i++)
+		if (strcmp(routes->list[i]->id, r->id) == 0)
+			qn_fatal("route %s stands twice", r->id);
+	while (at != NULL)
+		n = grow(n, take_segment(&at));
+	if (n->route[r->method] >= 0)
+		qn_fatal("route %s: %s %s is taken", r->id, methods[r->method], r->path);
+	n->route[r->method] = (int)routes->n;
+	n->methods |= 1u << r->method;
+	routes->list[routes->n++] = r;
+}
+
+struct qn_routes *qn_routes_new(const struct qn_route_table *const *tables)
+{
+	struct qn_routes *routes = calloc(1, sizeof(*routes));
+	size_t n = 0;
+
+	for (size_t t = 0; tables[t] != NULL; t++)
+		n += tables[t]->n;
+	if (n > QN_BOARD_ROUTES)
+		qn_fatal("more routes than the board has lines for");
+	if (routes == NULL || (routes->list = calloc(n, sizeof(*routes->list))) == NULL)
+		qn_fatal("out of memory");
+	routes->root = node_new((struct qn_span){NULL, 0});
+	for (size_t t = 0; tables[t] != NULL; t++)
+		for (size_t i = 0; i < tables[t]->n; i++)
+			add_route(routes, &tables[t]->rows[i]);
+	return routes;
+}
+
+void qn_routes_free(struct qn_routes *routes)
+{
+	if (routes == NULL)
+		return;
+	node_free(routes->root);
+	free(routes->list);
+	free(routes);
+}
+
+size_t qn_routes_n(const struct qn_routes *routes)
+{
+	return routes->n;
+}
+
+const struct qn_route *qn_routes_at(const struct qn_routes *routes, size_t index)
+{
+	return routes->list[index];
+}
+
+void qn_routes_match(const struct qn_routes *routes, enum qn_method method, const char *path,
+    struct qn_match *ret)
+{
+	const struct node *n = routes->root;
+	const char *at = path + 1;
+	size_t params = 0;
+
+	*ret = (struct qn_match){.index = -1};
+	while (at != NULL) {
+		struct qn_span segment = take_segment(&at);
+		const struct node *child = find_child(n, segment);
+		if (child == NULL && (child = n->param) != NULL && params < QN_PATH_PARAMS)
+			ret->param[params++] = segment;
+		if (child == NULL)
+			return;
+		n = child;
+	}
+	ret->methods = n->methods;
+	ret->index = n->route[method];
+}
+
+static size_t add_error(enum qn_err *out, size_t n, enum qn_err e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (out[i] == e)
+			return n;
+	if (n == QN_ROUTE_ALL_ERRORS)
+		qn_fatal("a route with too many errors");
+	out[n] = e;
+	return n + 1;
+}
+
+size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ERRORS])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < QN_ROUTE_ERRORS && r->errors[i] != QN_OK; i++)
+		n = add_error(out, n, r->errors[i]);
+	if (strchr(r->path, '{') != NULL)
+		n = add_error(out, n, r->missing);
+	if (r->flags & QN_R_IF_MATCH)
+		n = add_error(out, n, QN_PRECONDITION);
+	if (!(r->auth & QN_AUTH_PUBLIC))
+		n = add_error(out, n, r->auth & QN_AUTH_LOCAL ? QN_DENIED : QN_UNAUTHENTICATED);
+	if (r->body != NULL) {
+		n = add_error(out, n, QN_BAD_JSON);
+		n = add_error(out, n, QN_TOO_LARGE);
+		n = add_error(out, n, QN_MEDIA_TYPE);
+	}
+	if (r->body != NULL || r->query != NULL)
+		n = add_error(out, n, QN_INVALID);
+	if (r->flags & QN_R_ONCE)
+		n = add_error(out, n, QN_KEY_REUSED);
+	return n;
+}
