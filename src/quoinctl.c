@@ -1,4 +1,64 @@
-int main(void)
+/* quoinctl(1): what an operator does by hand, and the tables made visible. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+
+static const struct ctl_verb verbs[] = {
+	{"migrate", "[--dry-run] [--dir DIR] | status", "bring the database up to date", ctl_migrate},
+	{"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
+	{"user", "add --app APP EMAIL", "add a user", ctl_user},
+	{"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
+	{"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
+	{"routes", "[--json]", "list every route and who may call it", ctl_routes},
+	{"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
+	{"nginx", "", "print nginx's maps of hosts, origins and pools", ctl_nginx},
+	{"config", "[--markdown]", "print the effective settings, secrets hidden", ctl_config},
+	{"statements", "[--check]", "list every SQL statement; prepare them all", ctl_statements},
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static int help(void)
 {
+	puts("Usage: quoinctl [--config FILE] VERB [ARGUMENT]...\n"
+	     "Administer Quoin. The settings are those of quoind; see quoin.env(5).\n");
+	for (size_t i = 0; i < VERBS; i++)
+		printf("  %-10s %-36s %s\n", verbs[i].name, verbs[i].usage, verbs[i].text);
+	puts("\n  -h, --help     print this and exit\n  -V, --version  print the version and exit");
 	return 0;
+}
+
+int ctl_usage(const char *verb)
+{
+	for (size_t i = 0; verb != NULL && i < VERBS; i++)
+		if (strcmp(verbs[i].name, verb) == 0)
+			fprintf(stderr, "Usage: quoinctl %s %s\n", verb, verbs[i].usage);
+	fputs("Try 'quoinctl --help' for more information.\n", stderr);
+	return CTL_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl c = {.config = NULL};
+	int at = 1;
+
+	if (at + 1 < argc && strcmp(argv[at], "--config") == 0) {
+		c.config = argv[at + 1];
+		at += 2;
+	}
+	if (at >= argc)
+		return ctl_usage(NULL);
+	if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)
+		return help();
+	if (strcmp(argv[at], "--version") == 0 || strcmp(argv[at], "-V") == 0) {
+		puts("quoinctl (" PACKAGE_NAME ") " PACKAGE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < VERBS; i++)
+		if (strcmp(verbs[i].name, argv[at]) == 0)
+			return ctl_run(&c, verbs[i].run, argc - at - 1, argv + at + 1);
+	fprintf(stderr, "quoinctl: no such verb: '%s'\n", argv[at]);
+	return ctl_usage(NULL);
 }

@@ -1,6 +1,7 @@
 #include "quoin/pool/child.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -58,6 +59,16 @@ bool qn_child_leaving(void)
 void qn_child_wait_mask(sigset_t *ret)
 {
 	sigemptyset(ret);
+}
+
+void qn_child_pause(int64_t ms)
+{
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	sigset_t mask;
+
+	qn_child_wait_mask(&mask);
+	if (!qn_child_leaving())
+		ppoll(NULL, 0, &left, &mask);
 }
 
 /* When memory runs out the kernel should take a worker and not the master. */

@@ -45,5 +45,7 @@ bool qn_child_leaving(void);
 /* In a child that waits for nothing but signals and fds: the mask to wait with (epoll_pwait, ppoll),
  * so that a signal between the check and the wait is not lost. No other wait ends by being told. */
 void qn_child_wait_mask(sigset_t *ret);
+/* In a child: waits so long, or until it is told to leave. */
+void qn_child_pause(int64_t ms);
 
 #endif

@@ -1,0 +1,321 @@
+/* Graphs (CONTRACT A14-A21): documents of kind "graph", with the preconditions that the seed lacks. */
+#include <string.h>
+
+#include "api.h"
+#include "quoin/base/json.h"
+#include "quoin/store/document.h"
+
+#define DATA_MAX (8 * 1024 * 1024)
+#define BODY_MAX (DATA_MAX + 64 * 1024)
+
+struct list_reply {
+	struct qn_list graphs;
+	qn_tri has_more;
+	const char *next_cursor;
+};
+
+struct one_reply {
+	const struct document *graph;
+};
+
+struct versions_reply {
+	struct qn_list versions;
+	qn_tri has_more;
+	const char *next_cursor;
+};
+
+struct version_reply {
+	const struct document_version *version;
+};
+
+struct restored_reply {
+	qn_tri success;
+	int64_t new_version;
+};
+
+struct graph_in {
+	const char *workspace_id, *name, *commit_message;
+	struct qn_span data;
+	int64_t base_version;
+	qn_tri is_public;
+};
+
+#define LIST_OBJECT(var, shown, item, doc)                                                         \
+	static const struct qn_field var##_fields[] = {                                            \
+	    QN_FIELD_SUB(struct list_reply, graphs, LIST, 0, &(item), doc),                        \
+	    API_PAGE_FIELDS(struct list_reply),                                                    \
+	};                                                                                         \
+	static const struct qn_object var = QN_OBJECT(shown, struct list_reply, var##_fields)
+LIST_OBJECT(list_object, "GraphList", document_item_object, "Graphs, newest first.");
+LIST_OBJECT(shared_object, "SharedGraphList", document_shared_object, "Graphs shared with the caller, newest first.");
+
+#define ONE_OBJECT(var, shown, item, doc)                                                          \
+	static const struct qn_field var##_fields[] = {                                            \
+	    QN_FIELD_SUB(struct one_reply, graph, OBJ, 0, &(item), doc),                           \
+	};                                                                                         \
+	static const struct qn_object var = QN_OBJECT(shown, struct one_reply, var##_fields)
+ONE_OBJECT(one_object, "GraphReply", document_object, "The graph.");
+ONE_OBJECT(made_object, "GraphMadeReply", document_made_object, "What was made.");
+ONE_OBJECT(saved_object, "GraphSavedReply", document_saved_object, "What was saved.");
+
+static const struct qn_field versions_fields[] = {
+	QN_FIELD_SUB(struct versions_reply, versions, LIST, 0, &version_item_object,
+	    "The versions that were replaced, newest first."),
+	API_PAGE_FIELDS(struct versions_reply),
+};
+static const struct qn_object versions_object = QN_OBJECT("GraphVersionList", struct versions_reply, versions_fields);
+
+static const struct qn_field version_reply_fields[] = {
+	QN_FIELD_SUB(struct version_reply, version, OBJ, 0, &version_object, "The version."),
+};
+static const struct qn_object version_reply_object =
+    QN_OBJECT("GraphVersionReply", struct version_reply, version_reply_fields);
+
+static const struct qn_field restored_fields[] = {
+	QN_FIELD(struct restored_reply, success, BOOL, 0, 0, 0, "Always true."),
+	QN_FIELD(struct restored_reply, new_version, I64, 0, 1, 2147483647, "The version that it became."),
+};
+static const struct qn_object restored_object = QN_OBJECT("GraphRestored", struct restored_reply, restored_fields);
+
+#define DATA(flags)                                                                                \
+	QN_FIELD(struct graph_in, data, JSON, (flags) | QN_F_OBJECT, 2, DATA_MAX,                  \
+	    "The graph as its editor serialised it; kept byte for byte.")
+#define PUBLIC QN_FIELD(struct graph_in, is_public, BOOL, 0, 0, 0, "Whether anyone may read it.")
+
+static const struct qn_field new_fields[] = {
+	QN_FIELD(struct graph_in, workspace_id, UUID, QN_F_REQUIRED, 0, 0, "Where it is put."),
+	QN_FIELD(struct graph_in, name, STR, QN_F_REQUIRED, 1, 200, "Shown name."),
+	DATA(QN_F_REQUIRED),
+	PUBLIC,
+};
+static const struct qn_object new_object = QN_OBJECT("GraphNew", struct graph_in, new_fields);
+
+static const struct qn_field change_fields[] = {
+	QN_FIELD(struct graph_in, name, STR, 0, 1, 200, "Shown name."),
+	DATA(0),
+	QN_FIELD(struct graph_in, commit_message, STR, 0, 0, 2000, "What was changed, for the history."),
+	QN_FIELD(struct graph_in, base_version, I64, 0, 1, 2147483647,
+	    "The version that was edited: 409 when it is not the present one."),
+	PUBLIC,
+};
+static const struct qn_object change_object = QN_OBJECT("GraphChange", struct graph_in, change_fields);
+
+static struct document_ref caller(const struct qn_request *r)
+{
+	return (struct document_ref){r->who.app->id, r->who.user_id, "graph", r->param[0]};
+}
+
+static void set_etag(struct qn_request *r, int64_t version)
+{
+	r->etag = qn_printf(r->arena, "\"v%lld\"", (long long)version);
+}
+
+typedef enum qn_err list_fn(struct qn_db *db, struct qn_arena *a, const struct document_ref *who,
+    struct page page, struct qn_list *ret);
+
+static enum qn_err finish_list(struct qn_request *r, struct list_reply *out, int64_t limit)
+{
+	out->has_more = qn_page_more(&out->graphs, limit);
+	if (out->has_more)
+		qn_page_next(r, ((const struct document *)out->graphs.items)[limit - 1].id);
+	out->next_cursor = r->next;
+	return qn_reply(r, out);
+}
+
+static enum qn_err list_of_caller(struct qn_request *r, list_fn *fn)
+{
+	struct list_reply *out = qn_new(r->arena, struct list_reply);
+	struct document_ref who = caller(r);
+	const char *after;
+	int64_t limit;
+
+	QN_TRY(qn_page_start(r, &after, &limit));
+	QN_TRY(fn(r->db, r->arena, &who, (struct page){after, limit + 1}, &out->graphs));
+	return finish_list(r, out, limit);
+}
+
+static enum qn_err list_own(struct qn_request *r)
+{
+	return list_of_caller(r, document_list_own);
+}
+
+static enum qn_err list_shared(struct qn_request *r)
+{
+	return list_of_caller(r, document_list_shared);
+}
+
+static enum qn_err list(struct qn_request *r)
+{
+	struct list_reply *out = qn_new(r->arena, struct list_reply);
+	struct document_ref who = caller(r);
+	const char *after;
+	int64_t limit;
+
+	QN_TRY(qn_page_start(r, &after, &limit));
+	QN_TRY(document_list(r->db, r->arena, &who, r->param[0], (struct page){after, limit + 1}, &out->graphs));
+	return finish_list(r, out, limit);
+}
+
+static enum qn_err reply_one(struct qn_request *r, const struct document *d)
+{
+	struct one_reply *out = qn_new(r->arena, struct one_reply);
+
+	out->graph = d;
+	set_etag(r, d->version);
+	return qn_reply(r, out);
+}
+
+static enum qn_err create(struct qn_request *r)
+{
+	struct document *d = qn_new(r->arena, struct document);
+	struct document_ref who = caller(r);
+	const struct graph_in *in = r->in;
+	struct document_save save = {.name = in->name, .data = in->data, .is_public = in->is_public};
+
+	QN_TRY(document_create(r->db, r->arena, &who, in->workspace_id, &save, d));
+	return reply_one(r, d);
+}
+
+static enum qn_err get(struct qn_request *r)
+{
+	struct document *d = qn_new(r->arena, struct document);
+	struct document_ref ref = caller(r);
+
+	QN_TRY(document_by_id(r->db, r->arena, &ref, d));
+	return reply_one(r, d);
+}
+
+static enum qn_err get_public(struct qn_request *r)
+{
+	struct document *d = qn_new(r->arena, struct document);
+	struct document_ref ref = caller(r);
+
+	QN_TRY(document_public(r->db, r->arena, &ref, d));
+	return reply_one(r, d);
+}
+
+/* The version of If-Match: "v7". QN_I64_NULL without one or with a star; 0, which none is, for any other. */
+static int64_t if_match(const struct qn_request *r)
+{
+	const char *h = qn_fcgi_param(r->fcgi, "HTTP_IF_MATCH");
+	int64_t version;
+
+	if (h == NULL || strcmp(h, "*") == 0)
+		return QN_I64_NULL;
+	size_t n = strlen(h);
+	if (n < 4 || h[0] != '"' || h[1] != 'v' || h[n - 1] != '"')
+		return 0;
+	return qn_json_i64((struct qn_span){h + 2, n - 3}, &version) && version > 0 ? version : 0;
+}
+
+static enum qn_err update(struct qn_request *r)
+{
+	struct document *d = qn_new(r->arena, struct document);
+	struct document_ref ref = caller(r);
+	const struct graph_in *in = r->in;
+	int64_t matched = if_match(r);
+	struct document_save save = {.name = in->name, .data = in->data, .message = in->commit_message,
+	    .base = matched != QN_I64_NULL ? matched : in->base_version, .is_public = in->is_public};
+
+	enum qn_err e = document_save(r->db, r->arena, &ref, &save, d);
+	if (e == QN_VERSION_CONFLICT) {
+		set_etag(r, d->version);
+		return matched != QN_I64_NULL ? QN_PRECONDITION : e;
+	}
+	QN_TRY(e);
+	return reply_one(r, d);
+}
+
+static enum qn_err delete(struct qn_request *r)
+{
+	struct document_ref ref = caller(r);
+
+	QN_TRY(document_delete(r->db, r->arena, &ref));
+	return api_success(r);
+}
+
+/* The cursor of this list is a version number. */
+static enum qn_err start_below(struct qn_request *r, int64_t *ret_below, int64_t *ret_limit)
+{
+	const char *after;
+
+	*ret_below = QN_I64_NULL;
+	QN_TRY(qn_page_start(r, &after, ret_limit));
+	return after == NULL || qn_json_i64(qn_span_of(after), ret_below) ? QN_OK : QN_INVALID;
+}
+
+static enum qn_err versions(struct qn_request *r)
+{
+	struct versions_reply *out = qn_new(r->arena, struct versions_reply);
+	struct document_ref ref = caller(r);
+	int64_t below, limit;
+
+	QN_TRY(start_below(r, &below, &limit));
+	QN_TRY(version_list(r->db, r->arena, &ref, below, limit + 1, &out->versions));
+	out->has_more = qn_page_more(&out->versions, limit);
+	if (out->has_more) {
+		const struct document_version *last = (const struct document_version *)out->versions.items + limit - 1;
+		qn_page_next(r, qn_printf(r->arena, "%lld", (long long)last->version));
+	}
+	out->next_cursor = r->next;
+	return qn_reply(r, out);
+}
+
+static enum qn_err version(struct qn_request *r)
+{
+	struct version_reply *out = qn_new(r->arena, struct version_reply);
+	struct document_version *v = qn_new(r->arena, struct document_version);
+	struct document_ref ref = caller(r);
+
+	QN_TRY(version_get(r->db, r->arena, &ref, r->param_int[1], v));
+	out->version = v;
+	return qn_reply(r, out);
+}
+
+static enum qn_err restore(struct qn_request *r)
+{
+	struct restored_reply *out = qn_new(r->arena, struct restored_reply);
+	struct document_ref ref = caller(r);
+
+	QN_TRY(document_restore(r->db, r->arena, &ref, r->param_int[1], &out->new_version));
+	out->success = 1;
+	return qn_reply(r, out);
+}
+
+#define USER  .pool = QN_POOL_API, .auth = QN_AUTH_USER
+#define GRAPH .tenant = "graph_id", .missing = QN_GRAPH_NOT_FOUND
+#define PAGED .flags = QN_R_PAGED, .query = &qn_page_query_object
+
+static const struct qn_route routes[] = {
+	{QN_GET, "/api/v1/workspaces/{workspace_id}/graphs", "graph.list", "List the graphs of a workspace.",
+	    USER, PAGED, .tenant = "workspace_id", .missing = QN_WORKSPACE_NOT_FOUND, .reply = &list_object,
+	    .handler = list},
+	{QN_GET, "/api/v1/graphs", "graph.list_own", "List the caller's graphs.",
+	    USER, PAGED, .reply = &list_object, .handler = list_own},
+	{QN_GET, "/api/v1/graphs/shared", "graph.list_shared", "List the graphs that others share with the caller.",
+	    USER, PAGED, .reply = &shared_object, .handler = list_shared},
+	{QN_POST, "/api/v1/graphs", "graph.create", "Make a graph.",
+	    USER, .flags = QN_R_ONCE, .body = &new_object, .body_max = BODY_MAX, .reply = &made_object,
+	    .errors = {QN_WORKSPACE_NOT_FOUND}, .handler = create},
+	{QN_GET, "/api/v1/graphs/{graph_id}", "graph.get", "Show a graph.",
+	    USER, GRAPH, .flags = QN_R_ETAG, .reply = &one_object, .handler = get},
+	{QN_PUT, "/api/v1/graphs/{graph_id}", "graph.update",
+	    "Save a graph, rename it or make it public. New data makes a new version.",
+	    USER, GRAPH, .flags = QN_R_IF_MATCH, .body = &change_object, .body_max = BODY_MAX,
+	    .reply = &saved_object, .errors = {QN_DENIED, QN_VERSION_CONFLICT, QN_PRECONDITION_REQUIRED},
+	    .handler = update},
+	{QN_DELETE, "/api/v1/graphs/{graph_id}", "graph.delete", "Delete a graph and its history.",
+	    USER, GRAPH, .reply = &api_success_object, .errors = {QN_DENIED}, .handler = delete},
+	{QN_GET, "/api/v1/graphs/{graph_id}/versions", "graph.versions", "List the versions of a graph.",
+	    USER, GRAPH, PAGED, .reply = &versions_object, .handler = versions},
+	{QN_GET, "/api/v1/graphs/{graph_id}/versions/{version:int}", "graph.version", "Show a version of a graph.",
+	    USER, GRAPH, .reply = &version_reply_object, .errors = {QN_VERSION_NOT_FOUND}, .handler = version},
+	{QN_POST, "/api/v1/graphs/{graph_id}/restore/{version:int}", "graph.restore",
+	    "Make an old version the present one again, as a new version.",
+	    USER, GRAPH, .flags = QN_R_ONCE, .reply = &restored_object,
+	    .errors = {QN_DENIED, QN_VERSION_NOT_FOUND}, .handler = restore},
+	{QN_GET, "/api/v1/public/graphs/{graph_id}", "graph.get_public", "Show a public graph to anyone.",
+	    .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC, .missing = QN_GRAPH_NOT_FOUND, .flags = QN_R_ETAG,
+	    .reply = &one_object, .handler = get_public},
+};
+API_TABLE(graph_table, routes);

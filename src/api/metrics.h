@@ -1,0 +1,13 @@
+/* Prometheus text (format 0.0.4) from the boards of all pools of the host. */
+#ifndef QUOIN_API_METRICS_H
+#define QUOIN_API_METRICS_H
+
+#include "quoin/base/buf.h"
+#include "quoin/base/conf.h"
+#include "quoin/http/route.h"
+
+enum { API_METRICS_BYTES = 4 * 1024 * 1024 };
+
+void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *out);
+
+#endif

@@ -1,0 +1,60 @@
+#include "ctl.h"
+
+#include <string.h>
+
+#include "quoin/base/log.h"
+#include "quoin/store/app.h"
+
+enum { ARENA_BYTES = 64 * 1024 * 1024, TIMEOUT_MS = 10000 };
+
+int ctl_run(struct ctl *c, ctl_verb_fn *run, int argc, char **argv)
+{
+	qn_log_init("quoinctl", QN_WARNING);
+	c->conf = qn_conf_load(c->config);
+	if (c->conf == NULL)
+		return CTL_FAILED;
+	c->arena = qn_arena_new(ARENA_BYTES);
+	c->db = qn_db_new(qn_conf_str(c->conf, QN_CONF_KEY_DATABASE_URL), "", TIMEOUT_MS, "quoinctl", NULL);
+	int status = run(c, argc, argv);
+	if (fflush(stdout) != 0)
+		status = CTL_FAILED;
+	qn_db_free(c->db);
+	qn_arena_free(c->arena);
+	qn_conf_free(c->conf);
+	return status;
+}
+
+int ctl_fail(const struct ctl *c, const char *what, enum qn_err e)
+{
+	const char *why = qn_db_why(c->db);
+
+	fprintf(stderr, "quoinctl: %s: %s%s%s\n", what, qn_err_text(e), why[0] != '\0' ? " " : "", why);
+	return CTL_FAILED;
+}
+
+const char *ctl_option(int *argc, char **argv, const char *name)
+{
+	for (int i = 0; i + 1 < *argc; i++) {
+		if (strcmp(argv[i], name) != 0)
+			continue;
+		const char *value = argv[i + 1];
+		memmove(argv + i, argv + i + 2, (size_t)(*argc - i - 2) * sizeof(*argv));
+		*argc -= 2;
+		return value;
+	}
+	return NULL;
+}
+
+const char *ctl_app_id(struct ctl *c, const char *slug)
+{
+	struct app_row row;
+	enum qn_err e = app_by_slug(c->db, c->arena, slug, &row);
+
+	if (e == QN_OK)
+		return row.id;
+	if (e == QN_NOT_FOUND)
+		fprintf(stderr, "quoinctl: there is no app '%s'; quoinctl app list shows them\n", slug);
+	else
+		ctl_fail(c, slug, e);
+	return NULL;
+}

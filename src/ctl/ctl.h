@@ -1,0 +1,40 @@
+/* quoinctl's verbs. Each returns the exit status: 0, 1 (it failed, and said why) or CTL_USAGE. */
+#ifndef QUOIN_CTL_CTL_H
+#define QUOIN_CTL_CTL_H
+
+#include "quoin/base/buf.h"
+#include "quoin/base/conf.h"
+#include "quoin/http/route.h"
+#include "quoin/store/db.h"
+
+enum { CTL_OK, CTL_FAILED, CTL_USAGE };
+
+struct ctl {
+	const char *config; /* settings file, NULL the usual one */
+	struct qn_conf *conf;
+	struct qn_arena *arena;
+	struct qn_db *db; /* connects when it is first used */
+};
+
+typedef int ctl_verb_fn(struct ctl *c, int argc, char **argv); /* what follows the verb */
+
+struct ctl_verb {
+	const char *name, *usage, *text;
+	ctl_verb_fn *run;
+};
+
+/* Opens what the verb needs, runs it, and closes it. */
+int ctl_run(struct ctl *c, ctl_verb_fn *run, int argc, char **argv);
+/* Says how the verb (NULL: the program) is used; returns CTL_USAGE. */
+int ctl_usage(const char *verb);
+/* Says "quoinctl: WHAT: why" of an error; returns CTL_FAILED. */
+int ctl_fail(const struct ctl *c, const char *what, enum qn_err e);
+/* Takes "--name VALUE" out of argv; NULL when it is not there. */
+const char *ctl_option(int *argc, char **argv, const char *name);
+/* The id of an app, or NULL after saying that there is none. */
+const char *ctl_app_id(struct ctl *c, const char *slug);
+
+ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_token, ctl_jobs, ctl_routes, ctl_openapi, ctl_nginx,
+    ctl_config, ctl_statements;
+
+#endif

@@ -1,0 +1,157 @@
+/* user, token, jobs. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "quoin/base/rand.h"
+#include "quoin/auth/issue.h"
+#include "quoin/auth/registry.h"
+#include "quoin/base/json.h"
+#include "quoin/store/app.h"
+#include "quoin/store/job.h"
+#include "quoin/store/user.h"
+
+int ctl_user(struct ctl *c, int argc, char **argv)
+{
+	const char *app = ctl_option(&argc, argv, "--app");
+	struct user user;
+
+	if (app == NULL || argc != 2 || strcmp(argv[0], "add") != 0)
+		return ctl_usage("user");
+	if (strchr(argv[1], '@') == NULL || strlen(argv[1]) > 320) {
+		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", argv[1]);
+		return CTL_FAILED;
+	}
+	const char *app_id = ctl_app_id(c, app);
+	if (app_id == NULL)
+		return CTL_FAILED;
+	enum qn_err e = user_add(c->db, c->arena, app_id, argv[1], &user);
+	if (e != QN_OK)
+		return ctl_fail(c, argv[1], e);
+	printf("%s %s\n", user.id, user.email);
+	return CTL_OK;
+}
+
+static struct qn_secret secret_of(const struct ctl *c)
+{
+	return (struct qn_secret){1, qn_span_of(qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY))};
+}
+
+static enum qn_err make_key(struct ctl *c, const char *app_id)
+{
+	struct qn_secret secret = secret_of(c);
+	struct qn_signing_key *key = qn_signing_key_new();
+	uint8_t sealed[QN_SIGNKEY_SEALED_MAX];
+	struct qn_buf jwk;
+
+	if (key == NULL)
+		return QN_INTERNAL;
+	size_t n = qn_signing_key_seal(key, &secret, sealed);
+	qn_buf_init(&jwk, 4096);
+	qn_signing_key_jwk(key, &jwk);
+	enum qn_err e = n == 0 ? QN_INTERNAL
+			       : signing_key_add(c->db, c->arena, qn_signing_key_kid(key), app_id,
+				     (struct qn_span){jwk.p, jwk.n}, (struct qn_span){(const char *)sealed, n});
+	qn_buf_done(&jwk);
+	qn_signing_key_free(key);
+	return e;
+}
+
+/* The app's key, made when it has none yet. */
+static enum qn_err current_key(struct ctl *c, const char *app_id, struct qn_signing_key **ret)
+{
+	struct qn_secret secret = secret_of(c);
+	struct signing_key_row row;
+	enum qn_err e = signing_key_current(c->db, c->arena, app_id, &row);
+
+	if (e == QN_NOT_FOUND) {
+		QN_TRY(make_key(c, app_id));
+		e = signing_key_current(c->db, c->arena, app_id, &row);
+	}
+	QN_TRY(e);
+	*ret = qn_signing_key_unseal(&secret, qn_span_of(row.kid), row.private_sealed);
+	return *ret != NULL ? QN_OK : QN_INTERNAL;
+}
+
+static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user, int64_t minutes,
+    const char **ret)
+{
+	struct qn_json_object config = {NULL, 0};
+	struct qn_signing_key *key = NULL;
+
+	if (!qn_json_members(c->arena, app->config, &config))
+		return QN_INTERNAL;
+	QN_TRY(current_key(c, app->id, &key));
+	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,
+	    .iss = qn_own_issuer(c->arena, c->conf, &config, app->slug),
+	    .sub = user->id,
+	    .iat = qn_now(),
+	    .email = user->email,
+	    .email_verified = user->email_verified == 1};
+	claims.aud = qn_own_audience(c->arena, &config, claims.iss);
+	claims.exp = claims.iat + minutes * 60000000;
+	enum qn_err e = qn_token_issue(c->arena, key, &claims, ret);
+	qn_signing_key_free(key);
+	return e;
+}
+
+int ctl_token(struct ctl *c, int argc, char **argv)
+{
+	const char *slug = ctl_option(&argc, argv, "--app");
+	const char *minutes = ctl_option(&argc, argv, "--minutes");
+	int64_t n = 60;
+	const char *token;
+	struct app_row app;
+	struct user user;
+
+	if (slug == NULL || argc != 1 || (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 ||
+	    n > 525600)
+		return ctl_usage("token");
+	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
+		fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
+		return CTL_FAILED;
+	}
+	if (ctl_app_id(c, slug) == NULL)
+		return CTL_FAILED;
+	enum qn_err e = app_by_slug(c->db, c->arena, slug, &app);
+	if (e == QN_OK)
+		e = user_by_email(c->db, c->arena, app.id, argv[0], &user);
+	if (e == QN_OK)
+		e = issue(c, &app, &user, n, &token);
+	if (e != QN_OK)
+		return ctl_fail(c, argv[0], e);
+	puts(token);
+	return CTL_OK;
+}
+
+static int list_jobs(struct ctl *c)
+{
+	struct qn_list list;
+	enum qn_err e = job_list(c->db, c->arena, &list);
+	const struct job *jobs = list.items;
+	char due[QN_RFC3339_MAX];
+
+	if (e != QN_OK)
+		return ctl_fail(c, "jobs", e);
+	for (size_t i = 0; i < list.n; i++) {
+		qn_time_print(due, jobs[i].run_at);
+		printf("%s %-18s %s attempts=%" PRId64 " %s%s%s\n", jobs[i].id, jobs[i].kind, due, jobs[i].attempts,
+		    jobs[i].dead_at != QN_TIME_NULL ? "dead" : "waiting", jobs[i].failure != NULL ? " " : "",
+		    jobs[i].failure != NULL ? jobs[i].failure : "");
+	}
+	return CTL_OK;
+}
+
+int ctl_jobs(struct ctl *c, int argc, char **argv)
+{
+	char id[QN_UUID_LEN + 1];
+
+	if (argc == 1 && strcmp(argv[0], "list") == 0)
+		return list_jobs(c);
+	if (argc != 2 || strcmp(argv[0], "retry") != 0 || !qn_uuid_parse(argv[1], strlen(argv[1]), id))
+		return ctl_usage("jobs");
+	enum qn_err e = job_retry(c->db, c->arena, id);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
+}

@@ -1,0 +1,136 @@
+/* A worker of jobs: takes due jobs from the queue, one at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "quoin/auth/jwksfetch.h"
+#include "quoin/base/clock.h"
+#include "quoin/base/json.h"
+#include "quoin/base/log.h"
+#include "quoin/pool/worker.h"
+#include "quoin/store/app.h"
+#include "quoin/store/idempotency.h"
+#include "quoin/store/job.h"
+
+enum { ARENA_BYTES = 16 * 1024 * 1024, WAIT_MS = 1000 };
+
+#define SCHEDULE_US 10000000
+
+struct jobs {
+	const struct qn_child *child;
+	struct qn_arena *arena;
+	struct qn_db *db;
+	int64_t scheduled_at; /* monotonic µs */
+};
+
+typedef enum qn_err job_fn(struct jobs *j, const struct job *job);
+
+/* What came of it stands in the issuer's row; the schedule asks again, so a failure is no job's. */
+static enum qn_err refresh_keys(struct jobs *j, const struct job *job)
+{
+	struct qn_json_object payload;
+	struct issuer_row issuer;
+	const char *id;
+
+	if (!qn_json_members(j->arena, job->payload, &payload) ||
+	    !qn_json_str(j->arena, qn_json_get(&payload, "issuer"), &id, NULL))
+		return QN_INVALID;
+	enum qn_err e = issuer_by_id(j->db, j->arena, id, &issuer);
+	if (e != QN_OK)
+		return e == QN_NOT_FOUND ? QN_OK : e;
+	qn_jwks_refetch(j->child->conf, j->db, j->arena, issuer.id, issuer.jwks_url);
+	return QN_OK;
+}
+
+static enum qn_err prune_keys(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return idempotency_prune(j->db, j->arena);
+}
+
+static const struct {
+	const char *kind;
+	job_fn *fn;
+} kinds[] = {
+	{"jwks.refresh", refresh_keys},
+	{"idempotency.prune", prune_keys},
+};
+
+static enum qn_err run(struct jobs *j, const struct job *job)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i].kind, job->kind) == 0)
+			return kinds[i].fn(j, job);
+	return QN_INVALID;
+}
+
+static void log_job(const struct job *job, enum qn_err e, int64_t us)
+{
+	struct qn_logline l;
+
+	qn_log_begin(&l, e == QN_OK ? QN_INFO : QN_WARNING, "job");
+	qn_log_str(&l, "job_id", job->id);
+	qn_log_str(&l, "kind", job->kind);
+	qn_log_i64(&l, "attempt", job->attempts);
+	qn_log_i64(&l, "latency_us", us);
+	qn_log_str(&l, "error", e == QN_OK ? NULL : qn_err_code(e));
+	qn_log_end(&l);
+}
+
+/* One job, if one is due. */
+static enum qn_err work(struct jobs *j)
+{
+	struct job job;
+	int64_t began = qn_mono_us();
+
+	QN_TRY(job_take(j->db, j->arena, &job));
+	enum qn_err e = run(j, &job);
+	log_job(&job, e, qn_mono_us() - began);
+	qn_board_count(j->child->board, e == QN_OK ? QN_COUNT_JOBS_DONE : QN_COUNT_JOBS_FAILED, 1);
+	return e == QN_OK ? job_done(j->db, j->arena, job.id) : job_failed(j->db, j->arena, job.id, qn_err_text(e));
+}
+
+static void schedule(struct jobs *j)
+{
+	if (qn_mono_us() < j->scheduled_at)
+		return;
+	j->scheduled_at = qn_mono_us() + SCHEDULE_US;
+	if (job_schedule(j->db, j->arena) != QN_OK)
+		qn_log(QN_WARNING, "nothing was scheduled: %s", qn_db_why(j->db));
+}
+
+static void heard(void *arg, const char *channel, const char *payload)
+{
+	(void)arg;
+	(void)channel;
+	(void)payload;
+}
+
+/* Until somebody adds a job, or for a moment. */
+static void wait_for_work(struct jobs *j)
+{
+	static const char *const channels[] = {"quoin_jobs", NULL};
+
+	if (qn_db_listen(j->db, channels) != QN_OK || qn_db_wait(j->db, WAIT_MS, heard, NULL) != QN_OK)
+		qn_child_pause(WAIT_MS);
+}
+
+int qn_jobs_main(const struct qn_child *child)
+{
+	struct jobs j = {.child = child, .arena = qn_arena_new(ARENA_BYTES)};
+
+	j.db = qn_db_new(qn_conf_str(child->conf, QN_CONF_KEY_DATABASE_URL), "",
+	    qn_conf_int(child->conf, QN_CONF_KEY_DATABASE_TIMEOUT_MS), "quoin-jobs", child->board);
+	while (!qn_child_leaving()) {
+		qn_board_stage(child->board, child->slot, QN_STAGE_HANDLE, -1);
+		schedule(&j);
+		bool more = work(&j) == QN_OK;
+		qn_db_reset(j.db);
+		qn_arena_reset(j.arena);
+		qn_board_stage(child->board, child->slot, QN_STAGE_IDLE, -1);
+		if (!more)
+			wait_for_work(&j);
+	}
+	qn_db_free(j.db);
+	qn_arena_free(j.arena);
+	return 0;
+}
