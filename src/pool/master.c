@@ -164,9 +164,14 @@ static void reload(struct master *m, int64_t now)
 
 static void drain(struct master *m, int64_t now)
 {
+	char state[80];
+
 	if (m->phase == DRAINING)
 		return;
-	say("STOPPING=1");
+	/* systemd's own patience may be shorter than ours. */
+	snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRId64,
+	    (qn_conf_int(m->conf, QN_CONF_KEY_QUOIN_DRAIN_S) + 5) * SECOND_US);
+	say(state);
 	enter(m, DRAINING, now);
 	qn_log(QN_INFO, "told to stop; waiting for the requests in hand");
 	if (m->kids.listen_fd >= 0)

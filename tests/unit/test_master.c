@@ -951,7 +951,8 @@ static void tells_systemd(void **state)
 	hear(fd, "READY=1", rest, sizeof(rest));
 	assert_int_equal(r->board->config_gen, 2);
 	kill(r->pid, SIGTERM);
-	hear(fd, "STOPPING=1", rest, sizeof(rest));
+	hear(fd, "STOPPING=1\nEXTEND_TIMEOUT_USEC=", rest, sizeof(rest));
+	assert_int_equal(atoll(rest), 15000000); /* QUOIN_DRAIN_S and 5 */
 	assert_int_equal(status_of(r->pid), 0);
 	r->pid = 0;
 	no_notify_socket(fd);
