@@ -1,0 +1,152 @@
+# The tests, tier by tier. Each tier runs in a shell of its own and leaves its count in a file, so that
+# one that breaks down counts as a failure and does not end the rest.
+
+TIERS=(unit asan valgrind sql api web fuzz faults)
+
+verb_test() {
+	local tier passed=0 failed=0 p f code
+	for tier in "$@"; do
+		[[ " ${TIERS[*]} " == *" $tier "* ]] || die "there is no tier $tier: ${TIERS[*]}"
+	done
+	[ $# -gt 0 ] || set -- "${TIERS[@]}"
+	state_open make
+	mkdir -p "$STATE/test"
+	trap 'exit 130' INT TERM HUP
+	for tier in "$@"; do
+		say "== $tier"
+		echo 0 0 >"$STATE/test/$tier.count"
+		set +e
+		(set -e && "tier_$tier")
+		code=$?
+		set -e
+		read -r p f <"$STATE/test/$tier.count"
+		[ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+		say "$tier: $p passed, $f failed"
+		passed=$((passed + p)) failed=$((failed + f))
+	done
+	say "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
+
+# count TIER PASSED FAILED: adds.
+count() {
+	local p f
+	read -r p f <"$STATE/test/$1.count"
+	echo $((p + $2)) $((f + $3)) >"$STATE/test/$1.count"
+}
+
+tier_unit() {
+	check_programs unit "$BUILD"
+}
+
+tier_asan() {
+	check_programs asan "$STATE/build-asan" --enable-sanitizers
+}
+
+tier_valgrind() {
+	need valgrind
+	CHECK=(LOG_COMPILER=valgrind "LOG_FLAGS=-q --error-exitcode=213 --leak-check=full --child-silent-after-fork=no")
+	check_programs valgrind "$BUILD"
+}
+
+# check_programs TIER DIR [CONFIGURE-ARG...]: make check, whose summary automake prints.
+check_programs() {
+	local tier=$1 dir=$2 log=$STATE/test/$1.log
+	shift 2
+	need "${PACKAGES_BUILD[@]}" libcmocka-dev
+	if grep -qs 'HAVE_CMOCKA_TRUE.*#' "$dir/config.status"; then
+		rm -f "$dir/Makefile" # it was configured before cmocka came
+	fi
+	build "$dir" "$@"
+	make -C "$dir" -j"$(nproc)" -k check "${CHECK[@]}" >"$log" 2>&1 || tail -n 60 "$dir/test-suite.log" "$log" >&2
+	grep -q '^# TOTAL:' "$log" || { count "$tier" 0 1; return; }
+	count "$tier" "$(summed PASS "$log")" $(($(summed FAIL "$log") + $(summed XPASS "$log") + $(summed ERROR "$log")))
+}
+CHECK=()
+
+summed() {
+	sed -n "s/^# $1: *//p" "$2" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+tier_sql() {
+	node_tier sql
+}
+
+tier_api() {
+	node_tier api
+}
+
+tier_web() {
+	node_tier web
+}
+
+tier_faults() {
+	need strace
+	node_tier faults
+}
+
+# node_tier TIER: tests/TIER/*.test.mjs, against a private copy that starts empty and is gone afterwards.
+# They find it by TEST_URL, TEST_PORT, TEST_STATE, TEST_RUN (its sockets), and TEST_DEV (this program).
+node_tier() {
+	local tier=$1 files
+	files=("$SRC/tests/$tier"/*.test.mjs)
+	[ -e "${files[0]}" ] || { say "none yet"; return; }
+	need_npm "$SRC/tests"
+	private_copy "$tier"
+	TEST_DEV=$SRC/dev TEST_STATE=$COPY TEST_PORT=$PORT TEST_URL=http://localhost:$PORT \
+		TEST_RUN=/tmp/quoin-$(id -u)-$(hash_of "$COPY") node_tests "$tier" "${files[@]}"
+}
+
+# In the shell of a tier: a copy that ends with it.
+private_copy() {
+	COPY=$STATE/test/$1-copy
+	PORT=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
+	[ ! -d "$COPY" ] || "$SRC/dev" down --state "$COPY" >/dev/null
+	rm -rf "$COPY"
+	trap '"$SRC/dev" down --state "$COPY" >/dev/null' EXIT
+	"$SRC/dev" up -d --testing --state "$COPY" --port "$PORT" --build "$BUILD" >/dev/null
+}
+
+# node_tests TIER FILE...: what a person reads goes out, what is counted goes to a file.
+node_tests() {
+	local tier=$1 tap=$STATE/test/$1.tap ran=
+	shift
+	rm -f "$tap"
+	node --test --test-reporter=spec --test-reporter-destination=stdout \
+		--test-reporter=tap --test-reporter-destination="$tap" "$@" || ran=badly
+	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
+	count "$tier" "$(summed_tap pass "$tap")" $(($(summed_tap fail "$tap") + $(summed_tap cancelled "$tap")))
+	[ -z "$ran" ]
+}
+
+summed_tap() {
+	sed -n "s/^# $1 //p" "$2" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# Each fuzzer for a while (FUZZ_SECONDS), from its seeds; what it finds stays in STATE/test/fuzz.
+tier_fuzz() {
+	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program name
+	need "${PACKAGES_BUILD[@]}" clang libclang-rt-14-dev
+	build "$dir" CC=clang --enable-fuzzers
+	for program in "$dir"/tests/fuzz/fuzz_*; do
+		[[ -x $program && $program != *.* ]] || continue
+		name=${program##*/}
+		mkdir -p "$found/$name"
+		if "$program" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=5 -rss_limit_mb=1024 -print_final_stats=0 \
+			-artifact_prefix="$found/$name-" "$found/$name" "$SRC/tests/fuzz/seeds/${name#fuzz_}" >"$found/$name.log" 2>&1; then
+			count fuzz 1 0
+		else
+			tail -n 30 "$found/$name.log" >&2
+			count fuzz 0 1
+		fi
+	done
+}
+
+verb_bench() {
+	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" wrk
+	[ -x "$SRC/bench/run" ] || die "there is no bench yet"
+	state_open make
+	COPY='' PORT=''
+	private_copy bench
+	BENCH_URL=http://localhost:$PORT BENCH_STATE=$COPY BENCH_DEV=$SRC/dev "$SRC/bench/run" "$@"
+}
