@@ -13,7 +13,7 @@ static const struct ctl_verb verbs[] = {
 	{"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
 	{"routes", "[--json]", "list every route and who may call it", ctl_routes},
 	{"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
-	{"nginx", "", "print nginx's maps of hosts, origins and pools", ctl_nginx},
+	{"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},
 	{"config", "[--markdown]", "print the effective settings, secrets hidden", ctl_config},
 	{"statements", "[--check]", "list every SQL statement; prepare them all", ctl_statements},
 };

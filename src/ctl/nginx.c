@@ -51,18 +51,22 @@ int ctl_nginx(struct ctl *c, int argc, char **argv)
 	struct qn_list apps;
 	struct qn_buf out;
 
-	(void)argv;
+	const char *only = ctl_option(&argc, argv, "--app");
 	if (argc != 0)
 		return ctl_usage("nginx");
+	if (only != NULL && ctl_app_id(c, only) == NULL)
+		return CTL_FAILED;
 	enum qn_err e = app_list(c->db, c->arena, &apps);
 	if (e != QN_OK)
 		return ctl_fail(c, "apps", e);
 	const struct app_row *rows = apps.items;
 	qn_buf_init(&out, OUT_BYTES);
 	qn_buf_str(&out, "# Made by quoinctl nginx: make it again when an app or Quoin itself changes.\n");
-	qn_buf_str(&out, "map $host $quoin_app {\n    default \"\";\n");
+	/* Where there is one product only, whatever name it is called by is that product's. */
+	qn_buf_printf(&out, "map $host $quoin_app {\n    default \"%s\";\n", only != NULL ? only : "");
 	for (size_t i = 0; i < apps.n; i++)
-		each(c, &rows[i], "hosts", &out, host_line);
+		if (only == NULL || strcmp(only, rows[i].slug) == 0)
+			each(c, &rows[i], "hosts", &out, host_line);
 	qn_buf_str(&out, "}\nmap \"$quoin_app:$http_origin\" $quoin_cors_origin {\n    default \"\";\n");
 	for (size_t i = 0; i < apps.n; i++)
 		each(c, &rows[i], "origins", &out, origin_line);
