@@ -88,7 +88,7 @@ need_npm() {
 		flock 8
 		[ "$dir/node_modules/.package-lock.json" -nt "$dir/package-lock.json" ] && exit
 		cd "$dir" &&
-			npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=1000 &&
+			npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=1000 >/dev/null &&
 			touch node_modules/.package-lock.json
 	) 8<"$dir/package-lock.json"
 }

@@ -8,8 +8,10 @@ verb_up() {
 	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}"
 	state_open make
 	state_lock
+	build_docs & # as slow as the network
+	local already='' docs=$!
 	build "$BUILD"
-	local already=
+	wait "$docs"
 	all_alive && already='already '
 	if [ -z "$already" ]; then
 		trap stack_down EXIT
@@ -33,10 +35,9 @@ stack_up() {
 	echo "$BUILD" >"$STATE/builddir"
 	up_postgres
 	up_memcached
-	quietly "$STATE/log/migrate.log" quoinctl migrate
+	quietly "$STATE/log/migrate.log" quoinctl migrate --dir "$SRC/migrations"
 	quietly "$STATE/log/apps.log" apply_apps
 	up_pools
-	build_docs
 	copy_web
 	up_nginx
 	wait_until 30 answers_or_dead || true
@@ -153,7 +154,7 @@ up_memcached() {
 
 up_pools() {
 	local pool sum
-	sum=$(cat "$BUILD/quoind" "$STATE/quoin.env" | fingerprint)
+	sum=$({ cat "$BUILD/quoind" "$STATE/quoin.env" && passed_on; } | fingerprint)
 	for pool in "${POOLS[@]}"; do
 		[ "$(signature_of "$pool")" = "$sum" ] || signal "$pool" TERM || true
 	done
@@ -199,91 +200,6 @@ ensure() {
 # How it is asked to finish what it has in hand.
 end_signal() {
 	case $1 in nginx) echo QUIT ;; postgres) echo INT ;; *) echo TERM ;; esac
-}
-
-answers() {
-	"$PG/pg_isready" -q -h "$RUN" || ! pid_of postgres >/dev/null
-}
-
-# Who may be whom on the socket: the services' user and the invoker are any role, others none.
-peers() {
-	local user role
-	echo 'local all all peer map=quoin' | write "$STATE/pg/pg_hba.conf"
-	for user in "$RUN_USER" "$(id -un)"; do
-		for role in postgres quoin_owner quoin; do
-			echo "quoin $user $role"
-		done
-	done | sort -u | write "$STATE/pg/pg_ident.conf"
-}
-
-# write FILE: what comes in, by the hand of the services' user.
-write() {
-	"${AS[@]}" tee "$1.new" >/dev/null
-	"${AS[@]}" mv "$1.new" "$1"
-}
-
-roles() {
-	"$PG/psql" -X -q -v ON_ERROR_STOP=1 -h "$RUN" -U postgres postgres <<'END'
-SELECT 'CREATE ROLE quoin_owner LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'quoin_owner') \gexec
-SELECT 'CREATE ROLE quoin LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'quoin') \gexec
-SELECT 'CREATE DATABASE quoin OWNER quoin_owner' WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'quoin') \gexec
-REVOKE ALL ON DATABASE quoin FROM PUBLIC;
-GRANT CONNECT ON DATABASE quoin TO quoin;
-ALTER ROLE quoin SET statement_timeout = '15s';
-ALTER ROLE quoin SET lock_timeout = '5s';
-ALTER ROLE quoin SET idle_in_transaction_session_timeout = '10s';
-END
-}
-
-up_memcached() {
-	ensure memcached "$(fingerprint <<<"$RUN")" memcached -s "$RUN/memcached.sock" -a 0700 -m 64 -c 1024
-}
-
-up_pools() {
-	local pool sum
-	sum=$(cat "$BUILD/quoind" "$STATE/quoin.env" | fingerprint)
-	for pool in "${POOLS[@]}"; do
-		[ "$(signature_of "$pool")" = "$sum" ] || signal "$pool" TERM || true
-	done
-	for pool in "${POOLS[@]}"; do
-		ensure "$pool" "$sum" "$BUILD/quoind" "--pool=$pool"
-	done
-}
-
-up_nginx() {
-	local dir=$STATE/nginx sum
-	cp -rT "$SRC/nginx" "$dir/quoin"
-	quoinctl nginx >"$dir/quoin-map.conf"
-	nginx_conf >"$dir/nginx.conf"
-	quietly "$STATE/log/nginx-t.log" "${AS[@]}" "$(nginx_program)" -t -q -p "$dir/" -c nginx.conf -e stderr
-	sum=$(find "$dir" -name '*.conf' -print0 | sort -z | xargs -0 cat | fingerprint)
-	if [ "$(signature_of nginx)" != "$sum" ] && signal nginx HUP; then
-		sed -i "s/[^ ]*\$/$sum/" "$STATE/run/nginx.pid"
-	fi
-	ensure nginx "$sum" "$(nginx_program)" -p "$dir/" -c nginx.conf -e stderr
-}
-
-nginx_conf() {
-	sed -e "s#@STATE@#$STATE#; s#@PORT@#$PORT#; s#@NOFILE@#$(ulimit -Hn)#" "$SRC/nginx/dev.conf.in" |
-		if grep -qs '^0\{31\}1 ' /proc/net/if_inet6; then cat; else sed '/listen \[/d'; fi
-}
-
-nginx_program() {
-	PATH=$PATH:/usr/sbin command -v nginx
-}
-
-# ensure NAME SIGNATURE COMMAND...: runs it, unless it runs as it should.
-ensure() {
-	local name=$1 sum
-	sum=$(printf %s "$2" | sha256sum | cut -c1-16)
-	case $name in nginx | api | slow | ingest | jobs) sum=$2 ;; esac
-	if pid_of "$name" >/dev/null; then
-		[ "$(signature_of "$name")" != "$sum" ] || return 0
-		stop INT 30 "$name"
-	fi
-	shift 2
-	step "Starting $name"
-	start "$name" "$sum" "$@"
 }
 
 answers() {
@@ -410,7 +326,7 @@ verb_logs() {
 
 verb_psql() {
 	state_open
-	exec "$PG/psql" -h "$RUN" -U quoin_owner quoin "$@"
+	PGHOST=$RUN PGUSER=quoin_owner PGDATABASE=quoin exec "$PG/psql" "$@"
 }
 
 verb_ctl() {

@@ -80,10 +80,19 @@ state_unlock() {
 start() {
 	local name=$1 signature=$2 pid
 	shift 2
-	setsid "${AS[@]}" env -i PATH="$PATH" HOME=/nonexistent TZ=UTC QUOIN_CONFIG="$STATE/quoin.env" "$@" \
+	local passed
+	mapfile -t passed < <(passed_on)
+	setsid "${AS[@]}" env -i PATH="$PATH" HOME=/nonexistent TZ=UTC "${passed[@]}" QUOIN_CONFIG="$STATE/quoin.env" "$@" \
 		</dev/null >>"$STATE/log/$name.log" 2>&1 8>&- 9>&- &
 	pid=$!
 	echo "$pid $(started_at "$pid") $signature" >"$STATE/run/$name.pid"
+}
+
+# Settings of Quoin's that the caller has in the environment: QUOIN_LOG_LEVEL=debug ./dev up. Other
+# variables could mean another database.
+passed_on() {
+	env | grep -E '^(QUOIN_[A-Z_]+|DATABASE_TIMEOUT_MS|MEMCACHED_TIMEOUT_MS)=' |
+		grep -vE '^QUOIN_(CONFIG|RUN_DIR|SECRET_KEY|PUBLIC_URL)=' | sort || true
 }
 
 # The start time of a process that lives (a zombie does not), in ticks since boot.

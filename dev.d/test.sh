@@ -142,11 +142,14 @@ tier_fuzz() {
 	done
 }
 
+# Against a private copy, with the arguments of bench/run.mjs.
 verb_bench() {
-	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" wrk
-	[ -x "$SRC/bench/run" ] || die "there is no bench yet"
+	local packages
+	mapfile -t packages <"$SRC/bench/packages"
+	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${packages[@]}"
 	state_open make
-	COPY='' PORT=''
+	mkdir -p "$STATE/test"
+	trap 'exit 130' INT TERM HUP
 	private_copy bench
-	BENCH_URL=http://localhost:$PORT BENCH_STATE=$COPY BENCH_DEV=$SRC/dev "$SRC/bench/run" "$@"
+	node "$SRC/bench/run.mjs" --state "$COPY" --port "$PORT" "$@"
 }
