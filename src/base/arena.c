@@ -9,7 +9,8 @@
 #include "quoin/base/log.h"
 #include "quoin/base/rand.h"
 
-enum { FIRST_BLOCK = 32 * 1024, ALIGN = alignof(max_align_t) };
+/* What is larger than LARGE has a block of its own, so that the end of no other is thrown away. */
+enum { BLOCK = 32 * 1024, LARGE = BLOCK / 4, ALIGN = alignof(max_align_t) };
 
 struct block {
 	struct block *next; /* older */
@@ -25,6 +26,7 @@ struct kept {
 
 struct qn_arena {
 	struct block *blocks; /* newest first; the last one is the first block and stays */
+	struct block *large;
 	struct kept *kept;
 	size_t in_use, ceiling;
 };
@@ -47,8 +49,8 @@ struct qn_arena *qn_arena_new(size_t ceiling)
 
 	if (a == NULL)
 		qn_fatal("out of memory");
-	a->ceiling = ceiling;
-	a->blocks = block_new(FIRST_BLOCK);
+	a->ceiling = ceiling < SIZE_MAX / 2 ? ceiling : SIZE_MAX / 2; /* sizes are rounded up */
+	a->blocks = block_new(BLOCK);
 	return a;
 }
 
@@ -70,15 +72,26 @@ void qn_arena_free(struct qn_arena *a)
 	free(a);
 }
 
-void qn_arena_reset(struct qn_arena *a)
+/* Wipes and frees the blocks down to `last`. */
+static void drop_blocks(struct block **list, const struct block *last)
 {
-	run_kept(a);
-	while (a->blocks->next != NULL) {
-		struct block *b = a->blocks;
-		a->blocks = b->next;
+	while (*list != last) {
+		struct block *b = *list;
+		*list = b->next;
 		qn_wipe(b->data, b->used);
 		free(b);
 	}
+}
+
+void qn_arena_reset(struct qn_arena *a)
+{
+	struct block *first = a->blocks;
+
+	run_kept(a);
+	while (first->next != NULL)
+		first = first->next;
+	drop_blocks(&a->large, NULL);
+	drop_blocks(&a->blocks, first);
 	qn_wipe(a->blocks->data, a->blocks->used);
 	a->blocks->used = 0;
 	a->in_use = 0;
@@ -89,18 +102,25 @@ static size_t round_up(size_t n)
 	return (n + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+/* A block with room for `size` bytes. */
+static struct block *block_for(struct qn_arena *a, size_t size)
+{
+	struct block **list = size > LARGE ? &a->large : &a->blocks;
+
+	if (size <= LARGE && a->blocks->size - a->blocks->used >= size)
+		return a->blocks;
+	struct block *b = block_new(size > LARGE ? size : BLOCK);
+	b->next = *list;
+	*list = b;
+	return b;
+}
+
 void *qn_alloc(struct qn_arena *a, size_t size)
 {
-	if (size > a->ceiling || a->in_use + round_up(size ? size : 1) > a->ceiling)
+	if (size > a->ceiling || round_up(size ? size : 1) > a->ceiling - a->in_use)
 		qn_fatal("the request's memory reached its ceiling of %zu bytes", a->ceiling);
 	size = round_up(size ? size : 1);
-	struct block *b = a->blocks;
-	if (b->size - b->used < size) {
-		size_t room = size > FIRST_BLOCK ? size : FIRST_BLOCK;
-		b = block_new(room);
-		b->next = a->blocks;
-		a->blocks = b;
-	}
+	struct block *b = block_for(a, size);
 	void *p = b->data + b->used;
 	b->used += size;
 	a->in_use += size;
@@ -117,7 +137,7 @@ void *qn_alloc_array(struct qn_arena *a, size_t n, size_t size)
 
 char *qn_strndup(struct qn_arena *a, const char *s, size_t n)
 {
-	char *p = qn_alloc(a, n + 1);
+	char *p = qn_alloc(a, n < SIZE_MAX ? n + 1 : n);
 
 	if (n != 0)
 		memcpy(p, s, n);
