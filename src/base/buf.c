@@ -93,8 +93,10 @@ void qn_buf_printf(struct qn_buf *b, const char *fmt, ...)
 	va_start(ap, fmt);
 	int n = vsnprintf(small, sizeof(small), fmt, ap);
 	va_end(ap);
-	if (n < 0)
+	if (n < 0) {
+		b->over = true;
 		return;
+	}
 	if ((size_t)n < sizeof(small)) {
 		qn_buf_add(b, small, (size_t)n);
 		return;
@@ -140,6 +142,8 @@ void qn_buf_json(struct qn_buf *b, const char *s, size_t n)
 	size_t i = 0;
 
 	qn_buf_char(b, '"');
+	if (n == 0)
+		s = "";
 	while (i < n) {
 		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\') {
 			i++;
