@@ -47,6 +47,17 @@ static void date_of(int64_t days, int64_t *y, int64_t *m, int64_t *d)
 	*y = yoe + era * 400 + (*m <= 2);
 }
 
+/* The first and last microsecond of the years 1 to 9999, which RFC 3339 and Postgres both write. */
+static qn_time least_time(void)
+{
+	return days_of(1, 1, 1) * 86400 * US;
+}
+
+static qn_time most_time(void)
+{
+	return days_of(10000, 1, 1) * 86400 * US - 1;
+}
+
 static char *digits(char *p, int64_t v, int width)
 {
 	for (int i = width - 1; i >= 0; i--, v /= 10)
@@ -56,15 +67,14 @@ static char *digits(char *p, int64_t v, int width)
 
 size_t qn_time_print(char out[QN_RFC3339_MAX], qn_time t)
 {
+	if (t < least_time() || t > most_time()) /* Postgres' infinity ends here */
+		t = t < 0 ? least_time() : most_time();
 	int64_t days = (t >= 0 ? t : t - (86400LL * US - 1)) / (86400LL * US);
 	int64_t us = t - days * 86400LL * US;
 	int64_t sec = us / US, y, m, d;
 	char *p = out;
 
 	date_of(days, &y, &m, &d);
-	if (y < 0 || y > 9999) { /* RFC 3339 has no such year; Postgres' infinity ends here */
-		y = y < 0 ? 0 : 9999;
-	}
 	p = digits(p, y, 4);
 	*p++ = '-';
 	p = digits(p, m, 2);
@@ -160,6 +170,9 @@ bool qn_time_parse(const char *s, size_t n, qn_time *ret)
 	}
 	if (s != end)
 		return false;
-	*ret = (days_of(y, m, d) * 86400 + hh * 3600 + mm * 60 + ss - offset) * US + us;
+	qn_time t = (days_of(y, m, d) * 86400 + hh * 3600 + mm * 60 + ss - offset) * US + us;
+	if (t < least_time() || t > most_time())
+		return false;
+	*ret = t;
 	return true;
 }

@@ -14,10 +14,16 @@ typedef int64_t qn_time; /* microseconds since 1970-01-01T00:00:00Z */
 qn_time qn_now(void);
 int64_t qn_mono_us(void); /* microseconds, monotonic */
 
-/* "2026-11-21T08:30:00.123456Z" (RFC 3339); the fraction is left out when it is zero. */
+/*
+ * "2026-11-21T08:30:00.123456Z" (RFC 3339); the fraction is left out when it is zero. A time before
+ * the year 1 or after 9999 is shown as the nearest that is not.
+ */
 size_t qn_time_print(char out[QN_RFC3339_MAX], qn_time t);
 
-/* RFC 3339 with an offset or Z. false and nothing written when it is not one. */
+/*
+ * RFC 3339 with an offset or Z. false and nothing written when it is not one, or not in the years
+ * 1 to 9999 (UTC). Digits past microseconds are dropped.
+ */
 bool qn_time_parse(const char *s, size_t n, qn_time *ret);
 
 #endif
