@@ -1,6 +1,9 @@
 #include "quoin/base/field.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+enum { DEPTH_MAX = 16 }; /* of tables in tables */
 
 void qn_object_init(const struct qn_object *o, void *dst)
 {
@@ -52,16 +55,33 @@ static const char *field_fault(const struct qn_field *f)
 	return NULL;
 }
 
-const char *qn_object_fault(const struct qn_object *o)
+static bool named_before(const struct qn_object *o, size_t i)
 {
+	for (size_t j = 0; j < i; j++)
+		if (strcmp(o->fields[j].name, o->fields[i].name) == 0)
+			return true;
+	return false;
+}
+
+static const char *object_fault(const struct qn_object *o, unsigned depth)
+{
+	if (depth > DEPTH_MAX)
+		return "objects inside each other without end";
 	if (o->name == NULL || o->fields == NULL || o->n == 0)
 		return "an object without name or fields";
 	for (size_t i = 0; i < o->n; i++) {
 		const char *fault = field_fault(&o->fields[i]);
+		if (fault == NULL && named_before(o, i))
+			fault = "two fields of one name";
 		if (fault == NULL && o->fields[i].sub != NULL)
-			fault = qn_object_fault(o->fields[i].sub);
+			fault = object_fault(o->fields[i].sub, depth + 1);
 		if (fault != NULL)
 			return fault;
 	}
 	return NULL;
+}
+
+const char *qn_object_fault(const struct qn_object *o)
+{
+	return object_fault(o, 0);
 }
