@@ -30,9 +30,15 @@ static const struct setting settings[QN_CONF__MAX] = {
 #undef X
 };
 
+/* Where a value is from: each overrides those before, and within one KEY_FILE overrides KEY. */
+enum source { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_CREDENTIALS };
+
 struct qn_conf {
 	char *value[QN_CONF__MAX]; /* owned, never NULL once loaded */
 	int64_t number[QN_CONF__MAX];
+	enum source source;                /* being read */
+	enum source by_path[QN_CONF__MAX]; /* where a KEY_FILE gave the value */
+	bool inline_secret;                /* the settings file itself holds one */
 };
 
 static bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -57,30 +63,54 @@ static const struct setting *by_name(const char *name, size_t n)
 	return NULL;
 }
 
-/* The whole of a small file, NUL-terminated and owned by the caller; NULL and errno on failure. */
-static char *read_file(const char *path, bool secret)
+static void wipe_free(char *p, size_t n)
+{
+	if (p != NULL)
+		qn_wipe(p, n);
+	free(p);
+}
+
+/* All of fd with a NUL behind it; NULL and errno on failure, or when it is too long or no text. */
+static char *read_all(int fd)
+{
+	char *p = calloc(1, FILE_MAX_BYTES + 1);
+	size_t n = 0;
+	ssize_t got = 1;
+
+	if (p == NULL)
+		return NULL;
+	while (n < FILE_MAX_BYTES && got > 0) {
+		got = read(fd, p + n, FILE_MAX_BYTES - n);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	int err = got < 0 ? errno : n == FILE_MAX_BYTES ? EFBIG : 0;
+	if (err == 0 && memchr(p, '\0', n) != NULL)
+		err = EILSEQ;
+	if (err != 0) {
+		wipe_free(p, n);
+		errno = err;
+		return NULL;
+	}
+	return p;
+}
+
+/*
+ * The whole of a small text file, owned by the caller; NULL and errno on failure. *ret_public:
+ * anybody on this host may read it.
+ */
+static char *read_file(const char *path, bool *ret_public)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) != 0 || (secret && (st.st_mode & S_IROTH) != 0)) {
-		close(fd);
-		errno = EACCES;
-		return NULL;
-	}
-	char *p = calloc(1, FILE_MAX_BYTES + 1);
-	size_t n = 0;
-	ssize_t got = 0;
-	while (p != NULL && n < FILE_MAX_BYTES && (got = read(fd, p + n, FILE_MAX_BYTES - n)) > 0)
-		n += (size_t)got;
+	char *p = fstat(fd, &st) == 0 ? read_all(fd) : NULL;
+	int err = errno;
 	close(fd);
-	if (p == NULL || got < 0 || n == FILE_MAX_BYTES) {
-		free(p);
-		errno = got < 0 ? EIO : EFBIG;
-		return NULL;
-	}
+	errno = err;
+	if (p != NULL)
+		*ret_public = (st.st_mode & S_IROTH) != 0;
 	return p;
 }
 
@@ -91,7 +121,7 @@ static bool set(struct qn_conf *c, const struct setting *s, const char *value, s
 
 	if (copy == NULL)
 		return complain("out of memory");
-	free(*at);
+	wipe_free(*at, *at != NULL ? strlen(*at) : 0);
 	*at = copy;
 	return true;
 }
@@ -99,43 +129,77 @@ static bool set(struct qn_conf *c, const struct setting *s, const char *value, s
 /* KEY_FILE or a systemd credential: one value, its last newline dropped. */
 static bool set_from_file(struct qn_conf *c, const struct setting *s, const char *path)
 {
-	char *text = read_file(path, s->type == QN_CONF_SECRET);
+	bool public = false;
+	char *text = read_file(path, &public);
 
 	if (text == NULL)
-		return complain("%s: cannot use %s: %s%s", s->name, path, strerror(errno),
-		    s->type == QN_CONF_SECRET && errno == EACCES ? " (it must not be readable by all)" : "");
-	size_t n = strlen(text);
+		return complain("%s: cannot read %s: %s", s->name, path, strerror(errno));
+	size_t all = strlen(text), n = all;
 	if (n > 0 && text[n - 1] == '\n')
 		n--;
-	bool ok = set(c, s, text, n);
-	qn_wipe(text, strlen(text));
-	free(text);
+	bool ok = true;
+	if (public && s->type == QN_CONF_SECRET)
+		ok = complain("%s: %s must not be readable by all", s->name, path);
+	ok = ok && set(c, s, text, n);
+	wipe_free(text, all);
 	return ok;
 }
 
-/* NAME=value or NAME_FILE=path. Names that are not ours pass, but not under QUOIN_. */
-static bool set_pair(struct qn_conf *c, const char *name, size_t name_n, const char *value, size_t n,
+static bool set_value(struct qn_conf *c, const struct setting *s, const char *value, size_t n)
+{
+	if (c->by_path[s - settings] == c->source)
+		return true;
+	if (s->type == QN_CONF_SECRET && n > 0 && c->source == FROM_FILE)
+		c->inline_secret = true;
+	return set(c, s, value, n);
+}
+
+static bool set_path(struct qn_conf *c, const struct setting *s, const char *value, size_t n,
     const char *where)
 {
-	const struct setting *s = by_name(name, name_n);
 	char path[512];
 
+	if (n >= sizeof(path))
+		return complain("%s: %s_FILE is too long", where, s->name);
+	memcpy(path, value, n);
+	path[n] = '\0';
+	c->by_path[s - settings] = c->source;
+	return set_from_file(c, s, path);
+}
+
+static bool starts_with(const char *name, size_t n, const char *start)
+{
+	return n >= strlen(start) && memcmp(name, start, strlen(start)) == 0;
+}
+
+/* NAME=value or NAME_FILE=path. Names that are not ours pass, but not under QUOIN_. */
+static bool set_pair(struct qn_conf *c, const char *name, size_t name_n, const char *value,
+    size_t n, const char *where)
+{
+	const struct setting *s = by_name(name, name_n);
+
 	if (s != NULL)
-		return set(c, s, value, n);
-	if (name_n > 5 && memcmp(name + name_n - 5, "_FILE", 5) == 0 &&
-	    (s = by_name(name, name_n - 5)) != NULL) {
-		if (n >= sizeof(path))
-			return complain("%s: %s_FILE is too long", where, s->name);
-		memcpy(path, value, n);
-		path[n] = '\0';
-		return set_from_file(c, s, path);
-	}
-	if (name_n > 6 && memcmp(name, "QUOIN_", 6) == 0 && !(name_n == 12 && memcmp(name, "QUOIN_CONFIG", 12) == 0))
+		return set_value(c, s, value, n);
+	if (name_n > 5 && starts_with(name + name_n - 5, 5, "_FILE"))
+		s = by_name(name, name_n - 5);
+	if (s != NULL)
+		return set_path(c, s, value, n, where);
+	bool is_config = name_n == 12 && starts_with(name, name_n, "QUOIN_CONFIG");
+	if (starts_with(name, name_n, "QUOIN_") && !is_config)
 		return complain("%s: unknown key %.*s", where, (int)name_n, name);
 	return true;
 }
 
-/* A line of the settings file, as systemd's EnvironmentFile has them: quotes may surround a value. */
+/* Bytes that a key may have: others are a slip of the pen (`KEY = value`, `export KEY=value`). */
+static bool is_key(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)p[i]) && p[i] != '_')
+			return false;
+	return n != 0;
+}
+
+/* A line as systemd's EnvironmentFile has them: quotes may surround a value. */
 static bool parse_line(struct qn_conf *c, char *line, const char *path, int number)
 {
 	char where[600];
@@ -146,11 +210,13 @@ static bool parse_line(struct qn_conf *c, char *line, const char *path, int numb
 	if (*line == '\0' || *line == '#' || *line == ';')
 		return true;
 	char *eq = strchr(line, '=');
-	if (eq == NULL || eq == line)
+	if (eq == NULL || !is_key(line, (size_t)(eq - line)))
 		return complain("%s: not KEY=VALUE", where);
 	char *value = eq + 1, *end = value + strlen(value);
 	while (end > value && isspace((unsigned char)end[-1]))
 		end--;
+	while (value < end && isspace((unsigned char)*value))
+		value++;
 	if (end - value >= 2 && (*value == '"' || *value == '\'') && end[-1] == *value) {
 		value++;
 		end--;
@@ -160,26 +226,29 @@ static bool parse_line(struct qn_conf *c, char *line, const char *path, int numb
 
 static bool load_file(struct qn_conf *c, const char *path)
 {
-	char *text = read_file(path, false), *next;
+	bool public = false, ok = true;
+	char *text = read_file(path, &public), *next;
 	int number = 0;
-	bool ok = true;
 
 	if (text == NULL)
 		return complain("%s: %s", path, strerror(errno));
 	size_t n = strlen(text);
+	c->source = FROM_FILE;
 	for (char *line = text; ok && line != NULL; line = next) {
 		next = strchr(line, '\n');
 		if (next != NULL)
 			*next++ = '\0';
 		ok = parse_line(c, line, path, ++number);
 	}
-	qn_wipe(text, n);
-	free(text);
+	wipe_free(text, n);
+	if (ok && public && c->inline_secret)
+		return complain("%s holds a secret and must not be readable by all", path);
 	return ok;
 }
 
 static bool load_environment(struct qn_conf *c)
 {
+	c->source = FROM_ENVIRONMENT;
 	for (char **e = environ; *e != NULL; e++) {
 		const char *eq = strchr(*e, '=');
 		if (eq != NULL && eq != *e &&
@@ -196,9 +265,12 @@ static bool load_credentials(struct qn_conf *c)
 
 	if (dir == NULL)
 		return true;
+	c->source = FROM_CREDENTIALS;
 	for (size_t i = 0; i < QN_CONF__MAX; i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, settings[i].name);
-		if (access(path, R_OK) == 0 && !set_from_file(c, &settings[i], path))
+		int n = snprintf(path, sizeof(path), "%s/%s", dir, settings[i].name);
+		if (n < 0 || (size_t)n >= sizeof(path))
+			return complain("CREDENTIALS_DIRECTORY is too long");
+		if (access(path, F_OK) == 0 && !set_from_file(c, &settings[i], path))
 			return false;
 	}
 	return true;
@@ -206,7 +278,8 @@ static bool load_credentials(struct qn_conf *c)
 
 static bool parse_bool(const char *v, int64_t *ret)
 {
-	static const char *const yes[] = {"yes", "true", "on", "1"}, *const no[] = {"no", "false", "off", "0"};
+	static const char *const yes[] = {"yes", "true", "on", "1"};
+	static const char *const no[] = {"no", "false", "off", "0"};
 
 	for (size_t i = 0; i < 4; i++) {
 		if (strcmp(v, yes[i]) == 0 || strcmp(v, no[i]) == 0) {
@@ -231,35 +304,54 @@ static bool weak(const char *v)
 	return kinds < 12;
 }
 
+static bool parse_int(const char *v, int64_t *ret)
+{
+	char *end;
+
+	if (*v != '-' && !isdigit((unsigned char)*v)) /* strtoll would skip space and take a plus */
+		return false;
+	errno = 0;
+	*ret = strtoll(v, &end, 10);
+	return *end == '\0' && errno == 0;
+}
+
+static bool has_control(const char *v)
+{
+	for (; *v != '\0'; v++)
+		if (iscntrl((unsigned char)*v))
+			return true;
+	return false;
+}
+
 static bool check(struct qn_conf *c, const struct setting *s)
 {
 	const char *v = c->value[s - settings];
 	int64_t *number = &c->number[s - settings];
 	int64_t n = (int64_t)strlen(v);
-	char *end;
 
+	if (has_control(v))
+		return complain("%s must be one line without control characters", s->name);
 	switch (s->type) {
 	case QN_CONF_BOOL:
 		if (!parse_bool(v, number))
 			return complain("%s is yes or no", s->name);
 		return true;
 	case QN_CONF_INT:
-		errno = 0;
-		*number = strtoll(v, &end, 10);
-		if (*v == '\0' || *end != '\0' || errno != 0 || *number < s->least || *number > s->most)
-			return complain("%s must be a whole number from %" PRId64 " to %" PRId64, s->name,
-			    s->least, s->most);
+		if (!parse_int(v, number) || *number < s->least || *number > s->most)
+			return complain("%s must be a whole number from %" PRId64 " to %" PRId64,
+			    s->name, s->least, s->most);
 		return true;
 	case QN_CONF_SECRET:
 		if (n != 0 && (n < s->least || n > s->most || weak(v)))
-			return complain("%s must be %" PRId64 " to %" PRId64 " random characters", s->name,
-			    s->least, s->most);
+			return complain("%s must be %" PRId64 " to %" PRId64 " random characters",
+			    s->name, s->least, s->most);
 		return true;
 	case QN_CONF_STR:
 		break;
 	}
 	if (n < s->least || n > s->most)
-		return complain("%s must have %" PRId64 " to %" PRId64 " characters", s->name, s->least, s->most);
+		return complain("%s must have %" PRId64 " to %" PRId64 " characters", s->name,
+		    s->least, s->most);
 	return true;
 }
 
@@ -294,11 +386,8 @@ void qn_conf_free(struct qn_conf *c)
 {
 	if (c == NULL)
 		return;
-	for (size_t i = 0; i < QN_CONF__MAX; i++) {
-		if (c->value[i] != NULL)
-			qn_wipe(c->value[i], strlen(c->value[i]));
-		free(c->value[i]);
-	}
+	for (size_t i = 0; i < QN_CONF__MAX; i++)
+		wipe_free(c->value[i], c->value[i] != NULL ? strlen(c->value[i]) : 0);
 	free(c);
 }
 
@@ -317,11 +406,48 @@ bool qn_conf_bool(const struct qn_conf *c, enum qn_setting key)
 	return c->number[key] != 0;
 }
 
+/*
+ * Where a password stands in a connection string, user:password@host or `password = …`, and how many
+ * bytes to hide: rather too many than too few. 0: there is none.
+ */
+static const char *password_in(const char *v, size_t *ret_n)
+{
+	const char *scheme = strstr(v, "://"), *word = strstr(v, "password");
+	const char *at = strrchr(v, '@');
+	const char *colon = scheme != NULL ? strchr(scheme + 3, ':') : NULL;
+
+	*ret_n = 0;
+	if (word != NULL) {
+		word += strlen("password");
+		word += strspn(word, " =");
+		*ret_n = strlen(word);
+		return word;
+	}
+	if (colon == NULL || at == NULL || at < colon)
+		return v;
+	*ret_n = (size_t)(at - colon) - 1;
+	return colon + 1;
+}
+
+static void print_value(const struct setting *s, const char *v, FILE *out)
+{
+	size_t hide;
+	const char *password = password_in(v, &hide);
+
+	if (s->type == QN_CONF_SECRET && *v != '\0')
+		fputs("(hidden)", out);
+	else if (hide != 0)
+		fprintf(out, "%.*s(hidden)%s", (int)(password - v), v, password + hide);
+	else
+		fputs(v, out);
+}
+
 void qn_conf_print(const struct qn_conf *c, FILE *out)
 {
 	for (size_t i = 0; i < QN_CONF__MAX; i++) {
-		bool hidden = settings[i].type == QN_CONF_SECRET && c->value[i][0] != '\0';
-		fprintf(out, "%s=%s\n", settings[i].name, hidden ? "(hidden)" : c->value[i]);
+		fprintf(out, "%s=", settings[i].name);
+		print_value(&settings[i], c->value[i], out);
+		fputc('\n', out);
 	}
 }
 

@@ -1,7 +1,8 @@
 /*
- * Settings: one row a key. A key is read from $CREDENTIALS_DIRECTORY/KEY, from the file that KEY_FILE
- * names, from the environment, from the settings file, else it has its default. An unknown QUOIN_*
- * key, a value out of bounds, a weak secret or a readable secret file refuses the start (T38).
+ * Settings: one row a key. A key is read from $CREDENTIALS_DIRECTORY/KEY, from the environment, from
+ * the settings file, else it has its default; in the second and third, KEY_FILE names a file that
+ * holds the value, and wins over KEY. An unknown QUOIN_* key, a value out of bounds, a weak secret or
+ * a file with a secret that all may read refuses the start (T38), the settings file included.
  */
 #ifndef QUOIN_BASE_CONF_H
 #define QUOIN_BASE_CONF_H
@@ -76,7 +77,10 @@ const char *qn_conf_str(const struct qn_conf *c, enum qn_setting key);
 int64_t qn_conf_int(const struct qn_conf *c, enum qn_setting key);
 bool qn_conf_bool(const struct qn_conf *c, enum qn_setting key);
 
-/* The effective settings, KEY=VALUE a line, secrets hidden; or as the table of docs/config.md. */
+/*
+ * The effective settings, KEY=VALUE a line, secrets and passwords in connection strings hidden; or as
+ * the table of docs/config.md.
+ */
 void qn_conf_print(const struct qn_conf *c, FILE *out);
 void qn_conf_markdown(FILE *out);
 
