@@ -73,7 +73,7 @@ struct qn_object {
 #define QN_FIELD_FITS_BOOL(x) _Generic((x), qn_tri: 1, default: 0)
 #define QN_FIELD_FITS_JSON(x) _Generic((x), struct qn_span: 1, default: 0)
 #define QN_FIELD_FITS_LIST(x) _Generic((x), struct qn_list: 1, default: 0)
-#define QN_FIELD_FITS_OBJ(x)  (sizeof(x) == sizeof(void *))
+#define QN_FIELD_FITS_OBJ(x)  (sizeof(*(x)) != 0) /* a pointer to a struct that is known */
 
 /* QN_FIELD(struct graph, name, STR, QN_F_REQUIRED, 1, 200, "Shown name.") */
 #define QN_FIELD(s, m, type_, flags_, least_, most_, doc_)                                         \
