@@ -37,7 +37,7 @@ may pool base store net auth http api
 only libpq src/store/
 only libmemcached src/store/
 only fcgi src/http/accept.c
-only json src/base/json.c
+only json-c tests/fuzz/
 only curl/ src/net/
 only jwt src/auth/
 exit "$failed"
