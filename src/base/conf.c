@@ -26,7 +26,7 @@ struct setting {
 static const struct setting settings[QN_CONF__MAX] = {
 #define X(key, type_, def_, least_, most_, reload_, text_)                                         \
 	[QN_CONF_KEY_##key] = {#key, def_, text_, QN_CONF_##type_, least_, most_, reload_},
-	QN_SETTINGS(X)
+    QN_SETTINGS(X)
 #undef X
 };
 
@@ -154,8 +154,8 @@ static bool set_value(struct qn_conf *c, const struct setting *s, const char *va
 	return set(c, s, value, n);
 }
 
-static bool set_path(struct qn_conf *c, const struct setting *s, const char *value, size_t n,
-    const char *where)
+static bool set_path(
+    struct qn_conf *c, const struct setting *s, const char *value, size_t n, const char *where)
 {
 	char path[512];
 
@@ -407,8 +407,8 @@ bool qn_conf_bool(const struct qn_conf *c, enum qn_setting key)
 }
 
 /*
- * Where a password stands in a connection string, user:password@host or `password = …`, and how many
- * bytes to hide: rather too many than too few. 0: there is none.
+ * Where a password stands in a connection string, user:password@host or `password = …`, and how
+ * many bytes to hide: rather too many than too few. 0: there is none.
  */
 static const char *password_in(const char *v, size_t *ret_n)
 {

@@ -5,7 +5,7 @@ static const struct {
 	const char *name, *code, *text;
 } errors[QN_ERR__MAX] = {
 #define X(name_, status_, code_, text_) [QN_##name_] = {status_, #name_, code_, text_},
-	QN_ERRORS(X)
+    QN_ERRORS(X)
 #undef X
 };
 

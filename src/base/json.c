@@ -178,7 +178,7 @@ bool qn_json_bool(struct qn_span value, bool *ret)
 bool qn_json_members(struct qn_arena *a, struct qn_span value, struct qn_json_object *ret)
 {
 	return qn_json_kind(value) == '{' &&
-	    qn_jsonscan(a, value, &no_limits, ret, NULL, NULL) == QN_JSON_OK;
+	       qn_jsonscan(a, value, &no_limits, ret, NULL, NULL) == QN_JSON_OK;
 }
 
 bool qn_json_elements(struct qn_arena *a, struct qn_span value, struct qn_span **ret, size_t *ret_n)

@@ -128,7 +128,7 @@ static uint64_t siphash13(const uint64_t seed[2], const char *p, size_t n)
 static bool same(const struct qn_names *s, const struct qn_name *a, const struct qn_name *b)
 {
 	return a->key == b->key && a->n == b->n &&
-	    memcmp(qn_names_bytes(s, a).p, qn_names_bytes(s, b).p, a->n) == 0;
+	       memcmp(qn_names_bytes(s, a).p, qn_names_bytes(s, b).p, a->n) == 0;
 }
 
 /* Puts the name at .list[first + i] into the table; false when it is there. */
@@ -200,8 +200,8 @@ static void keep_unescaped(struct qn_names *s, struct qn_name *name, const char 
 	s->own_n += name->n;
 }
 
-bool qn_names_add(struct qn_names *s, struct qn_names_object *o, const char *raw, size_t n,
-    bool escaped)
+bool qn_names_add(
+    struct qn_names *s, struct qn_names_object *o, const char *raw, size_t n, bool escaped)
 {
 	size_t before = s->n - o->first;
 

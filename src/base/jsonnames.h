@@ -46,8 +46,8 @@ void qn_names_open(struct qn_names *s, struct qn_names_object *o);
 void qn_names_close(struct qn_names *s, const struct qn_names_object *o);
 
 /* false: the innermost object `o` has this name already. `raw` lies in the text and was scanned. */
-bool qn_names_add(struct qn_names *s, struct qn_names_object *o, const char *raw, size_t n,
-    bool escaped);
+bool qn_names_add(
+    struct qn_names *s, struct qn_names_object *o, const char *raw, size_t n, bool escaped);
 
 /* The bytes of one name, until the next call that changes `s`. */
 struct qn_span qn_names_bytes(const struct qn_names *s, const struct qn_name *name);

@@ -90,7 +90,7 @@ static const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
 
 static inline const uint8_t *space_end(const uint8_t *p, const uint8_t *end)
 {
-	if (p < end && *p > ' ')
+	if (p != end && *p > ' ')
 		return p;
 	return skip_space(p, end);
 }
@@ -158,7 +158,7 @@ static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
 		return fail(s, QN_JSON_SYNTAX, s->end);
 	if (p[1] == 'u')
 		return scan_unicode(s, p);
-	if (memchr("\"\\/bfnrt", p[1], 8) == NULL)
+	if (p[1] == '\0' || strchr("\"\\/bfnrt", p[1]) == NULL)
 		return fail(s, QN_JSON_SYNTAX, p);
 	return p + 2;
 }

@@ -52,7 +52,8 @@ void qn_log_begin(struct qn_logline *l, enum qn_level level, const char *message
 	l->level = level;
 	qn_buf_init(&l->buf, LINE_MAX_BYTES);
 	qn_time_print(now, qn_now());
-	qn_buf_printf(&l->buf, "{\"timestamp\":\"%s\",\"level\":\"%s\",\"logger\":\"%s\",\"message\":", now,
+	qn_buf_printf(&l->buf,
+	    "{\"timestamp\":\"%s\",\"level\":\"%s\",\"logger\":\"%s\",\"message\":", now,
 	    level_name(level), log_logger);
 	qn_buf_json(&l->buf, message, strnlen(message, LINE_MAX_BYTES / 8));
 }

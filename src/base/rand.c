@@ -82,7 +82,8 @@ void qn_sha256(const void *p, size_t n, uint8_t out[QN_SHA256_LEN])
 	SHA256(p, n, out);
 }
 
-void qn_hmac_sha256(const void *key, size_t key_n, const void *p, size_t n, uint8_t out[QN_SHA256_LEN])
+void qn_hmac_sha256(
+    const void *key, size_t key_n, const void *p, size_t n, uint8_t out[QN_SHA256_LEN])
 {
 	unsigned len = 0;
 

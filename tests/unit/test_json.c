@@ -18,7 +18,10 @@ struct text {
 	const char *name, *p;
 	size_t n;
 };
-#define T(name, s) {(name), (s), sizeof(s) - 1}
+#define T(name, s)                                                                                 \
+	{                                                                                          \
+		(name), (s), sizeof(s) - 1                                                         \
+	}
 
 static struct qn_arena *arena;
 
@@ -44,8 +47,8 @@ static enum qn_json_err scan_copy(const char *p, size_t n, size_t *ret_offset)
 	assert_non_null(copy);
 	memcpy(copy, p, n);
 	struct qn_json_object root;
-	enum qn_json_err err =
-	    qn_json_scan(arena, (struct qn_span){copy, n}, &qn_json_default_limits, &root, ret_offset);
+	enum qn_json_err err = qn_json_scan(
+	    arena, (struct qn_span){copy, n}, &qn_json_default_limits, &root, ret_offset);
 	free(copy);
 	return err;
 }
@@ -94,7 +97,8 @@ static const struct text accepted[] = {
     T("integer of 23 digits", "12345678901234567890123"),
     T("negative over 64 bits", "-9223372036854775809"),
     T("zeros before a huge power", "0.00000000001e310"),
-    T("long zeros against a power", "0.0000000000000000000000000000000000000000000000000000001e360"),
+    T("long zeros against a power",
+	"0.0000000000000000000000000000000000000000000000000000001e360"),
     T("empty string", "\"\""),
     T("string", "\"hello\""),
     T("string of one space", "\" \""),
@@ -154,9 +158,10 @@ static const struct text accepted[] = {
     T("names differ in the middle", "{\"aaaaaaaa1bbbbbbbb\":1,\"aaaaaaaa2bbbbbbbb\":2}"),
     T("names differ by form", "{\"\xc3\xa9\":1,\"e\xcc\x81\":2}"), /* no normalisation */
     T("names differ by escape of an escape", "{\"\\\\n\":1,\"\\n\":2}"),
-    T("a graph", "{\"last_node_id\":2,\"nodes\":[{\"id\":1,\"type\":\"basic/const\",\"pos\":[200,200.5],"
-		 "\"size\":{\"0\":210,\"1\":46},\"flags\":{},\"outputs\":[{\"name\":\"value\",\"links\":[1]}],"
-		 "\"properties\":{\"value\":-1.5e-3}}],\"links\":[[1,1,0,2,0,\"number\"]],\"version\":0.4}"),
+    T("a graph",
+	"{\"last_node_id\":2,\"nodes\":[{\"id\":1,\"type\":\"basic/const\",\"pos\":[200,200.5],"
+	"\"size\":{\"0\":210,\"1\":46},\"flags\":{},\"outputs\":[{\"name\":\"value\",\"links\":[1]}],"
+	"\"properties\":{\"value\":-1.5e-3}}],\"links\":[[1,1,0,2,0,\"number\"]],\"version\":0.4}"),
 };
 
 static void test_accepted(void **state)
@@ -180,7 +185,10 @@ struct refusal {
 	enum qn_json_err err;
 	struct text text;
 };
-#define R(err, name, s) {QN_JSON_##err, T(name, s)}
+#define R(err, name, s)                                                                            \
+	{                                                                                          \
+		QN_JSON_##err, T(name, s)                                                          \
+	}
 
 static const struct refusal refused[] = {
     R(SYNTAX, "nothing", ""),
@@ -190,7 +198,7 @@ static const struct refusal refused[] = {
     R(SYNTAX, "half a byte order mark", "\xef\xbb{}"),
     R(SYNTAX, "UTF-16", "\xff\xfe[\0]\0"),
     R(SYNTAX, "NUL after a value", "123\0"),
-    R(SYNTAX, "NUL before a value", "\0" "123"),
+    R(SYNTAX, "NUL before a value", "\0 123"),
     R(SYNTAX, "NUL in an array", "[1\0]"),
     R(SYNTAX, "form feed as space", "[\f]"),
     R(SYNTAX, "vertical tab as space", "[\v]"),
@@ -292,7 +300,7 @@ static const struct refusal refused[] = {
     R(SYNTAX, "single quotes", "'a'"),
     R(SYNTAX, "single quotes in array", "['a']"),
     R(SYNTAX, "single quote for a double", "\"a'"),
-    R(SYNTAX, "typographic quotes", "\xe2\x80\x9c" "a\xe2\x80\x9d"),
+    R(SYNTAX, "typographic quotes", "\xe2\x80\x9cx\xe2\x80\x9d"),
     R(SYNTAX, "backquotes", "`a`"),
     R(SYNTAX, "string without quotes", "[abc]"),
     R(SYNTAX, "strings side by side", "\"a\" \"b\""),
@@ -451,9 +459,11 @@ static const struct refusal refused[] = {
     R(DUPLICATE, "escaped three bytes", "{\"\xe2\x82\xac\":1,\"\\u20ac\":2}"),
     R(DUPLICATE, "escaped four bytes", "{\"\xf0\x9f\x98\x80\":1,\"\\ud83d\\ude00\":2}"),
     R(DUPLICATE, "escaped highest", "{\"\\udbff\\udfff\":1,\"\xf4\x8f\xbf\xbf\":2}"),
-    R(DUPLICATE, "escaped in a long name", "{\"abcdefghijklmnopqrstuvwxyz\":1,"
-					   "\"abcdefghijklm\\u006eopqrstuvwxyz\":2}"),
-    R(DUPLICATE, "escapes around an inner object", "{\"\\u0061\":{\"\\u0062\":1,\"\\u0063\":2},\"a\":3}"),
+    R(DUPLICATE, "escaped in a long name",
+	"{\"abcdefghijklmnopqrstuvwxyz\":1,"
+	"\"abcdefghijklm\\u006eopqrstuvwxyz\":2}"),
+    R(DUPLICATE, "escapes around an inner object",
+	"{\"\\u0061\":{\"\\u0062\":1,\"\\u0063\":2},\"a\":3}"),
 };
 
 static void test_refused(void **state)
@@ -930,10 +940,10 @@ static void test_f64(void **state)
 }
 
 /* 2^1024 - 2^970, from which a double is infinite, without its last digit 2. */
-#define INFINITE_BUT_LAST \
-	"17976931348623158079372897140530341507993413271003782693617377898044496829276475" \
-	"09466490179775872070963302864166928879109465555478519404026306574886715058206819" \
-	"08902000708383676273854845817711531764475730270069855571366959622842914819860834" \
+#define INFINITE_BUT_LAST                                                                          \
+	"17976931348623158079372897140530341507993413271003782693617377898044496829276475"         \
+	"09466490179775872070963302864166928879109465555478519404026306574886715058206819"         \
+	"08902000708383676273854845817711531764475730270069855571366959622842914819860834"         \
 	"93647529271907416844436551070434271155969950809304288017790417449779"
 
 /* The scan knows without strtod what strtod would say. */
@@ -942,7 +952,7 @@ static void test_overflow_agrees(void **state)
 	static const char *const mantissas[] = {"1", "9", "1.7976931348623157",
 	    "1.7976931348623158", "1.7976931348623159", "0.17976931348623158",
 	    INFINITE_BUT_LAST "1.99", INFINITE_BUT_LAST "2.00",
-    "0.0000000000000000000000000017976931"};
+	    "0.0000000000000000000000000017976931"};
 	char text[512];
 
 	(void)state;

@@ -1,7 +1,7 @@
 /*
  * One arena per worker, reset when a request is over: nothing in a handler calls free().
- * Reaching the ceiling, or having no memory, ends the process: bodies are bounded by their route and
- * lists by LIMIT, so it means a bug, and the master starts another worker.
+ * Reaching the ceiling, or having no memory, ends the process: bodies are bounded by their route
+ * and lists by LIMIT, so it means a bug, and the master starts another worker.
  */
 #ifndef QUOIN_BASE_ARENA_H
 #define QUOIN_BASE_ARENA_H

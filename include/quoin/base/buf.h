@@ -1,4 +1,4 @@
-/* A growing buffer born with a ceiling. Over the ceiling it stops growing and says so once asked. */
+/* A growing buffer born with a ceiling, over which it stops growing and says so once asked. */
 #ifndef QUOIN_BASE_BUF_H
 #define QUOIN_BASE_BUF_H
 
@@ -26,7 +26,7 @@ void qn_buf_char(struct qn_buf *b, char c);
 void qn_buf_i64(struct qn_buf *b, int64_t v);
 void qn_buf_printf(struct qn_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* `s` as a JSON string, quotes included; control bytes and invalid UTF-8 are escaped or replaced. */
+/* `s` as a JSON string, quotes included; control bytes are escaped, invalid UTF-8 is replaced. */
 void qn_buf_json(struct qn_buf *b, const char *s, size_t n);
 
 #endif

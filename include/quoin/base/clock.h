@@ -1,4 +1,4 @@
-/* Times. Wall time is microseconds since 1970-01-01 UTC; durations come from the monotonic clock. */
+/* Wall time is microseconds since 1970-01-01 UTC; durations come from the monotonic clock. */
 #ifndef QUOIN_BASE_CLOCK_H
 #define QUOIN_BASE_CLOCK_H
 

@@ -47,8 +47,8 @@ struct qn_json_object {
 };
 
 /*
- * How many members or elements are listed at most, so that no body that a route accepts can fill the
- * arena. Values that are only scanned may have more.
+ * How many members or elements are listed at most, so that no body that a route accepts can fill
+ * the arena. Values that are only scanned may have more.
  */
 #define QN_JSON_LIST_MAX 262144
 
@@ -56,7 +56,8 @@ struct qn_json_object {
  * Scans all of `text`. On QN_JSON_OK, when ret_root is not NULL and the value is an object, its
  * members are listed there ({NULL, 0} when it is not an object). On an error *ret_offset (may be
  * NULL) is the byte where the scan stopped. Time and memory are linear in text.n whatever the
- * names: up to five bytes of the heap for each of the text while it runs; in the arena the list only.
+ * names: up to five bytes of the heap for each of the text while it runs, in the arena only the
+ * list.
  */
 enum qn_json_err qn_json_scan(struct qn_arena *a, struct qn_span text,
     const struct qn_json_limits *limits, struct qn_json_object *ret_root, size_t *ret_offset)
