@@ -149,6 +149,12 @@ int main(int argc, char **argv)
 	conf = qn_conf_load(o.config);
 	if (conf == NULL)
 		return EXIT_FAILURE;
+	/* There is no default secret: cursors that anybody can sign would be no cursors (T20, T38). */
+	if (qn_conf_str(conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
+		fputs("quoind: QUOIN_SECRET_KEY is not set; see quoin.env(5)\n", stderr);
+		qn_conf_free(conf);
+		return EXIT_FAILURE;
+	}
 	struct qn_pool_spec spec = {
 	    .pool = o.pool,
 	    .config_path = o.config,

@@ -88,7 +88,7 @@ static enum qn_err update(struct qn_request *r)
 
 static const struct qn_route routes[] = {
 	{QN_GET, "/api/v1/graphs/{graph_id}/executions", "execution.list", "List the executions of a graph.",
-	    GRAPH, .flags = QN_R_PAGED, .query = &qn_page_query_object, .reply = &list_object, .handler = list},
+	    GRAPH, .flags = QN_R_PAGED, .query = &qn_page_short_object, .reply = &list_object, .handler = list},
 	{QN_POST, "/api/v1/graphs/{graph_id}/executions", "execution.start", "Start an execution of a graph.",
 	    GRAPH, .flags = QN_R_ONCE, .reply = &one_object, .errors = {QN_DENIED}, .handler = start},
 	{QN_GET, "/api/v1/executions/{execution_id}", "execution.get", "Show an execution.",

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* JSON shorter than this is copied into the text; longer is left where it is. */
-enum { GAP_BYTES = 2048, TEXT_BYTES = 4 * 1024 * 1024, HEADER_BYTES = 8192 };
+enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192 };
 
 void qn_reply_text_init(struct qn_reply_text *t)
 {

@@ -23,7 +23,7 @@ void conn_close(struct conn *c)
 {
 	PQfinish(c->pg);
 	c->pg = NULL;
-	c->received = 0;
+	c->largest = 0;
 	memset(c->prepared, 0, sizeof(c->prepared));
 }
 
@@ -218,6 +218,8 @@ static int send_step(struct conn *c, const struct step *s)
 		values[i] = s->args[i].number ? s->args[i].digits : s->args[i].p;
 		lengths[i] = (int)s->args[i].n;
 		formats[i] = s->args[i].binary;
+		if (s->args[i].n > c->largest)
+			c->largest = s->args[i].n;
 	}
 	snprintf(name, sizeof(name), "q%d", s->number);
 	c->statements++;
@@ -293,8 +295,8 @@ enum qn_err conn_run(struct conn *c, struct step *steps, size_t n)
 	}
 	for (size_t i = 0; i < n; i++) {
 		size_t size = PQresultMemorySize(steps[i].res);
-		if (size > c->received)
-			c->received = size;
+		if (size > c->largest)
+			c->largest = size;
 	}
 	return QN_OK;
 }

@@ -15,7 +15,7 @@ struct conn {
 	int64_t timeout_us;
 	PGconn *pg;                      /* NULL: not connected */
 	int64_t rest_until;              /* monotonic µs: no new attempt before */
-	size_t received;                 /* bytes of the largest result since it was opened */
+	size_t largest;                  /* bytes of the largest result or parameter since it was opened */
 	bool prepared[CONN_STATEMENTS];  /* by statement number */
 	bool sent;                       /* the last batch reached the server, maybe */
 	bool timed_out;                  /* the last failure was a deadline */

@@ -7,7 +7,7 @@
 #include "quoin/base/log.h"
 #include "rows.h"
 
-/* libpq keeps the room of its largest answer: a connection that grew so far is opened anew. */
+/* libpq keeps the room of its largest answer and question: a connection that grew so far is opened anew. */
 enum { FAT_CONNECTION = 2 * 1024 * 1024 };
 
 struct qn_db {
@@ -224,7 +224,7 @@ static void clean(struct conn *c)
 	if (c->pg == NULL)
 		return;
 	PGTransactionStatusType status = PQtransactionStatus(c->pg);
-	if (status == PQTRANS_IDLE && c->received < FAT_CONNECTION)
+	if (status == PQTRANS_IDLE && c->largest < FAT_CONNECTION)
 		return;
 	if (status != PQTRANS_IDLE)
 		qn_log(QN_ERROR, "a request left its transaction open; the connection is dropped");

@@ -19,9 +19,10 @@
 	    "d.id < " BELOW " ORDER BY d.id DESC LIMIT $5) d ON true "                             \
 	    "WHERE a.app_id = $1 AND a.user_id = $2 AND a.workspace_id = $6 LIMIT $5")             \
 	X(DOCUMENT_LIST_OWN, READ, 5,                                                              \
-	    "SELECT " ITEM " FROM workspaces w JOIN documents d ON d.workspace_id = w.id "         \
-	    "WHERE w.app_id = $1 AND w.owner_id = $2 AND d.kind = $3 AND d.id < " BELOW            \
-	    " ORDER BY d.id DESC LIMIT $5")                                                        \
+	    "SELECT d.* FROM workspaces w CROSS JOIN LATERAL (SELECT " ITEM                        \
+	    " FROM documents d WHERE d.workspace_id = w.id AND d.kind = $3 AND d.id < " BELOW      \
+	    " ORDER BY d.id DESC LIMIT $5) d "                                                     \
+	    "WHERE w.app_id = $1 AND w.owner_id = $2 ORDER BY d.id DESC LIMIT $5")                                                        \
 	X(DOCUMENT_LIST_SHARED, READ, 5,                                                           \
 	    "SELECT " ITEM ", s.permission FROM document_shares s JOIN documents d ON d.id = s.document_id " \
 	    "WHERE s.app_id = $1 AND s.user_id = $2 AND d.kind = $3 AND s.document_id < " BELOW    \

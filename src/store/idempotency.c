@@ -7,10 +7,11 @@
 	    "LEFT JOIN idempotency_keys k ON k.app_id = $1::uuid AND k.principal = $2 AND k.key_hash = $3 " \
 	    "AND k.created_at > now() - interval '1 day'")                                         \
 	X(IDEMPOTENCY_KEEP, WRITE, 7,                                                              \
-	    "INSERT INTO idempotency_keys (app_id, principal, key_hash, request_hash, status, reply, etag) " \
+	    "INSERT INTO idempotency_keys AS k (app_id, principal, key_hash, request_hash, status, reply, etag) " \
 	    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (app_id, principal, key_hash) DO UPDATE " \
 	    "SET request_hash = excluded.request_hash, status = excluded.status, reply = excluded.reply, " \
-	    "etag = excluded.etag, created_at = now()")                                            \
+	    "etag = excluded.etag, created_at = now() WHERE k.created_at <= now() - interval '1 day' " \
+	    "RETURNING 1")                                                                         \
 	X(IDEMPOTENCY_PRUNE, WRITE, 0,                                                             \
 	    "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys " \
 	    "WHERE created_at < now() - interval '1 day' LIMIT 1000))")
@@ -44,9 +45,11 @@ enum qn_err idempotency_keep(struct qn_db *db, struct qn_arena *a, const struct 
 {
 	struct qn_rows *rows;
 
-	return QN_EXEC(db, a, idempotency_set, IDEMPOTENCY_KEEP, &rows, KEY(k),
+	QN_TRY(QN_EXEC(db, a, idempotency_set, IDEMPOTENCY_KEEP, &rows, KEY(k),
 	    qn_a_bytes(k->request, sizeof(k->request)), qn_a_i64(reply->status),
-	    qn_a_bytes(reply->body.p, reply->body.n), qn_a_str(reply->etag));
+	    qn_a_bytes(reply->body.p, reply->body.n), qn_a_str(reply->etag)));
+	/* idempotency_take looked with a snapshot from before the other's commit, and got the lock after. */
+	return qn_rows_n(rows) == 1 ? QN_OK : QN_RETRY;
 }
 
 enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a)

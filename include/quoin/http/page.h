@@ -12,6 +12,7 @@ struct qn_page_query {
 	const char *cursor;
 };
 extern const struct qn_object qn_page_query_object; /* ?limit=1..1000&cursor=… */
+extern const struct qn_object qn_page_short_object; /* ?limit=1..100&cursor=…, where rows may be large */
 
 /* Where the page starts: *ret_after is the text given to qn_page_next, or NULL at the first page. */
 enum qn_err qn_page_start(struct qn_request *r, const char **ret_after, int64_t *ret_limit) QN_MUST_CHECK;
