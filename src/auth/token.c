@@ -14,7 +14,7 @@ enum {
 #define SECOND    1000000LL
 #define YEAR_9999 253402300799LL /* its last second: RFC 3339 has no later one */
 
-/* The three parts between dots. false: not three, or one is empty. */
+/* The three parts between dots. false: not three. */
 static bool split(struct qn_span compact, struct qn_span part[3])
 {
 	const char *p = compact.p, *end = compact.p + compact.n;
@@ -24,13 +24,12 @@ static bool split(struct qn_span compact, struct qn_span part[3])
 		if ((dot == NULL) != (i == 2))
 			return false;
 		part[i] = (struct qn_span){p, (size_t)((dot != NULL ? dot : end) - p)};
-		if (part[i].n == 0)
-			return false;
 		p += part[i].n + 1;
 	}
 	return true;
 }
 
+/* false for an empty text too. */
 static bool decode(struct qn_arena *a, struct qn_span text, struct qn_span *ret)
 {
 	uint8_t *out = qn_alloc(a, 3 * text.n / 4 + 1);
