@@ -19,6 +19,7 @@ enum {
 	RSA_BITS_MOST = 8192,
 	RSA_E_BITS_MOST = 64, /* what OpenSSL itself allows beside a large modulus */
 	P256_BYTES = 32,      /* a coordinate, r or s */
+	P256_RS_BYTES = 64,
 	P256_DER_MAX = 72,    /* an ECDSA-Sig-Value of two such numbers */
 	ED25519_BYTES = 32,
 	SCRATCH_BYTES = 4 * 1024 * 1024, /* a ceiling; a usual set takes kilobytes */
@@ -272,7 +273,7 @@ static void leave_ambiguous_out(struct qn_jwks *set)
 /* NULL, or why the text is refused. */
 static const char *set_read(struct qn_arena *a, struct qn_span text, struct qn_jwks *set)
 {
-	static const struct qn_json_limits limits = {.depth = 8, .nodes = 16 * 1024};
+	static const struct qn_json_limits limits = {.depth = 8, .nodes = 16384};
 	struct qn_json_object root, key;
 	struct qn_span *keys;
 	size_t n;
@@ -346,7 +347,7 @@ enum qn_alg qn_key_alg(const struct qn_key *key)
 /* r||s as the ECDSA-Sig-Value that OpenSSL reads. Returns its length, 0 when it cannot be made. */
 static size_t ecdsa_der(struct qn_span rs, uint8_t out[P256_DER_MAX])
 {
-	if (rs.n != 2 * P256_BYTES)
+	if (rs.n != P256_RS_BYTES)
 		return 0;
 	const uint8_t *p = (const uint8_t *)rs.p;
 	ECDSA_SIG *sig = ECDSA_SIG_new();

@@ -16,9 +16,9 @@ enum qn_alg { QN_ALG_NONE, QN_ALG_RS256, QN_ALG_ES256, QN_ALG_EDDSA, QN_ALG__MAX
 const char *qn_alg_name(enum qn_alg alg);     /* "RS256", as in a header; "" for QN_ALG_NONE */
 enum qn_alg qn_alg_by_name(const char *name); /* exact; QN_ALG_NONE for every other name and NULL */
 
-#define QN_JWKS_BYTES (256 * 1024) /* a longer text is refused */
-#define QN_JWKS_KEYS  64           /* a set with more entries is refused */
-#define QN_KID_MAX    255          /* bytes */
+#define QN_JWKS_BYTES ((size_t)256 * 1024) /* a longer text is refused */
+#define QN_JWKS_KEYS  64                   /* a set with more entries is refused */
+#define QN_KID_MAX    255                  /* bytes */
 
 struct qn_jwks; /* heap object; nothing in it changes after it was read */
 struct qn_key;  /* lives as long as its set */

@@ -15,8 +15,8 @@
 
 #include "quoin/base/span.h"
 
-#define QN_SEAL_OVERHEAD 29                 /* bytes that a sealed text is longer */
-#define QN_SEAL_MOST     (16 * 1024 * 1024) /* bytes of plain text or of context */
+#define QN_SEAL_OVERHEAD 29                         /* bytes that a sealed text is longer */
+#define QN_SEAL_MOST     ((size_t)16 * 1024 * 1024) /* bytes of plain text or of context */
 
 struct qn_secret {
 	uint8_t id;           /* of this secret among those that the deployment had: 1, 2, … */

@@ -15,7 +15,7 @@
 #include "quoin/base/span.h"
 
 #define QN_TOKENCACHE_ENTRIES 1024
-#define QN_TOKENCACHE_BYTES   (512 * 1024) /* all of a cache, at most */
+#define QN_TOKENCACHE_BYTES   ((size_t)512 * 1024) /* all of a cache, at most */
 #define QN_TOKENCACHE_AGE_S   60
 
 struct qn_tokencache;
