@@ -52,9 +52,9 @@ static char *join(struct qn_arena *a, const struct qn_signing_key *k, enum qn_to
 {
 	char header[128];
 	uint8_t sig[QN_SIGNATURE_LEN];
-	int header_n = snprintf(header, sizeof(header),
-	    "{\"alg\":\"ES256\",\"typ\":\"%s\",\"kid\":\"%s\"}",
-	    typ == QN_TYP_ACCESS ? "at+jwt" : "JWT", qn_signing_key_kid(k));
+	int header_n =
+	    snprintf(header, sizeof(header), "{\"alg\":\"ES256\",\"typ\":\"%s\",\"kid\":\"%s\"}",
+		typ == QN_TYP_ACCESS ? "at+jwt" : "JWT", qn_signing_key_kid(k));
 	char *token = qn_alloc(a, 4 * (sizeof(header) + payload.n + sizeof(sig)) / 3 + 8);
 	size_t n = qn_b64url_encode(header, (size_t)header_n, token);
 

@@ -20,7 +20,7 @@ enum {
 	RSA_E_BITS_MOST = 64, /* what OpenSSL itself allows beside a large modulus */
 	P256_BYTES = 32,      /* a coordinate, r or s */
 	P256_RS_BYTES = 64,
-	P256_DER_MAX = 72,    /* an ECDSA-Sig-Value of two such numbers */
+	P256_DER_MAX = 72, /* an ECDSA-Sig-Value of two such numbers */
 	ED25519_BYTES = 32,
 	SCRATCH_BYTES = 4 * 1024 * 1024, /* a ceiling; a usual set takes kilobytes */
 };
@@ -59,8 +59,8 @@ enum qn_alg qn_alg_by_name(const char *name)
 }
 
 /* A string member; absent reads as {NULL, 0}. false: it is there and of another kind. */
-static bool get_str(struct qn_arena *a, const struct qn_json_object *o, const char *name,
-    struct qn_span *ret)
+static bool get_str(
+    struct qn_arena *a, const struct qn_json_object *o, const char *name, struct qn_span *ret)
 {
 	struct qn_span value = qn_json_get(o, name);
 
@@ -104,8 +104,8 @@ static EVP_PKEY *pkey_from(const char *type, OSSL_PARAM *params)
 static bool rsa_fits(const BIGNUM *n, const BIGNUM *e)
 {
 	return n != NULL && e != NULL && BN_num_bits(n) >= RSA_BITS_LEAST &&
-	    BN_num_bits(n) <= RSA_BITS_MOST && BN_is_odd(n) && BN_num_bits(e) <= RSA_E_BITS_MOST &&
-	    BN_is_odd(e) && !BN_is_one(e);
+	       BN_num_bits(n) <= RSA_BITS_MOST && BN_is_odd(n) &&
+	       BN_num_bits(e) <= RSA_E_BITS_MOST && BN_is_odd(e) && !BN_is_one(e);
 }
 
 static EVP_PKEY *rsa_key(struct qn_arena *a, const struct qn_json_object *o)
@@ -243,7 +243,7 @@ static bool key_read(struct qn_arena *a, const struct qn_json_object *o, struct 
 	/* Ed25519 hashes by itself. RSA's padding is PKCS #1 v1.5 unless one asks for another. */
 	const EVP_MD *md = key.alg == QN_ALG_EDDSA ? NULL : EVP_sha256();
 	bool ok = key.kid != NULL && key.ready != NULL &&
-	    EVP_DigestVerifyInit(key.ready, NULL, md, NULL, pkey) == 1;
+	          EVP_DigestVerifyInit(key.ready, NULL, md, NULL, pkey) == 1;
 	EVP_PKEY_free(pkey); /* the context keeps its own reference */
 	if (ok)
 		*ret = key;
@@ -370,7 +370,7 @@ static bool verify(const struct qn_key *key, struct qn_span text, const uint8_t 
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = ctx != NULL && EVP_MD_CTX_copy_ex(ctx, key->ready) == 1 &&
-	    EVP_DigestVerify(ctx, sig, sig_n, (const uint8_t *)text.p, text.n) == 1;
+	          EVP_DigestVerify(ctx, sig, sig_n, (const uint8_t *)text.p, text.n) == 1;
 
 	EVP_MD_CTX_free(ctx);
 	return ok;

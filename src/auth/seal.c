@@ -37,9 +37,9 @@ static bool start(EVP_CIPHER_CTX *ctx, bool encrypt, const uint8_t key[KEY_BYTES
 	int n;
 
 	return ctx != NULL &&
-	    EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) == 1 &&
-	    (context.n == 0 ||
-		EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)context.p, (int)context.n) == 1);
+	       EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), key, nonce, encrypt, NULL) == 1 &&
+	       (context.n == 0 || EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)context.p,
+				      (int)context.n) == 1);
 }
 
 /* An empty text has no update: GCM would read a NULL input as the end. */
@@ -64,9 +64,9 @@ bool qn_seal(const struct qn_secret *secret, const char *label, struct qn_span c
 	qn_random(nonce, NONCE_BYTES);
 	ctx = EVP_CIPHER_CTX_new();
 	bool ok = derive(secret, label, key) && start(ctx, true, key, nonce, context) &&
-	    update(ctx, (const uint8_t *)plain.p, plain.n, text) &&
-	    EVP_CipherFinal_ex(ctx, tag, &n) == 1 && n == 0 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, tag) == 1;
+	          update(ctx, (const uint8_t *)plain.p, plain.n, text) &&
+	          EVP_CipherFinal_ex(ctx, tag, &n) == 1 && n == 0 &&
+	          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, tag) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	qn_wipe(key, sizeof(key));
 	if (!ok) {
@@ -91,9 +91,10 @@ bool qn_unseal(const struct qn_secret *secret, const char *label, struct qn_span
 	memcpy(tag, p + sealed.n - TAG_BYTES, TAG_BYTES);
 	ctx = EVP_CIPHER_CTX_new();
 	bool ok = secret->bytes.n != 0 && p[0] == secret->id && derive(secret, label, key) &&
-	    start(ctx, false, key, p + 1, context) && update(ctx, p + HEAD_BYTES, plain_n, out) &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1 &&
-	    EVP_CipherFinal_ex(ctx, tag, &n) == 1;
+	          start(ctx, false, key, p + 1, context) &&
+	          update(ctx, p + HEAD_BYTES, plain_n, out) &&
+	          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1 &&
+	          EVP_CipherFinal_ex(ctx, tag, &n) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	qn_wipe(key, sizeof(key));
 	if (!ok) {

@@ -32,7 +32,7 @@ static bool coordinate(const EVP_PKEY *pkey, const char *param, char out[COORD_L
 	uint8_t bytes[P256_BYTES];
 	BIGNUM *n = NULL;
 	bool ok = EVP_PKEY_get_bn_param(pkey, param, &n) == 1 &&
-	    BN_bn2binpad(n, bytes, P256_BYTES) == P256_BYTES;
+	          BN_bn2binpad(n, bytes, P256_BYTES) == P256_BYTES;
 
 	if (ok)
 		qn_b64url_encode(bytes, sizeof(bytes), out);
@@ -58,8 +58,8 @@ static bool is_p256(const EVP_PKEY *pkey)
 	size_t n;
 
 	return EVP_PKEY_is_a(pkey, "EC") &&
-	    EVP_PKEY_get_group_name(pkey, group, sizeof(group), &n) == 1 &&
-	    strcmp(group, SN_X9_62_prime256v1) == 0;
+	       EVP_PKEY_get_group_name(pkey, group, sizeof(group), &n) == 1 &&
+	       strcmp(group, SN_X9_62_prime256v1) == 0;
 }
 
 /* Takes `pkey` over, also when it fails. */
@@ -122,16 +122,16 @@ size_t qn_signing_key_seal(const struct qn_signing_key *k, const struct qn_secre
 {
 	uint8_t der[DER_MAX];
 	size_t n = private_der(k->pkey, der);
-	bool ok = n != 0 &&
-	    qn_seal(secret, label, qn_span_of(k->kid), (struct qn_span){(const char *)der, n}, out);
+	bool ok = n != 0 && qn_seal(secret, label, qn_span_of(k->kid),
+				(struct qn_span){(const char *)der, n}, out);
 
 	qn_wipe(der, sizeof(der));
 	ERR_clear_error();
 	return ok ? n + QN_SEAL_OVERHEAD : 0;
 }
 
-struct qn_signing_key *qn_signing_key_unseal(const struct qn_secret *secret, struct qn_span kid,
-    struct qn_span sealed)
+struct qn_signing_key *qn_signing_key_unseal(
+    const struct qn_secret *secret, struct qn_span kid, struct qn_span sealed)
 {
 	uint8_t der[DER_MAX];
 	const uint8_t *p = der;
@@ -154,22 +154,22 @@ static bool raw_signature(const uint8_t *der, size_t n, uint8_t out[QN_SIGNATURE
 {
 	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)n);
 	bool ok = sig != NULL &&
-	    BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, P256_BYTES) == P256_BYTES &&
-	    BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + P256_BYTES, P256_BYTES) == P256_BYTES;
+	          BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, P256_BYTES) == P256_BYTES &&
+	          BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + P256_BYTES, P256_BYTES) == P256_BYTES;
 
 	ECDSA_SIG_free(sig);
 	return ok;
 }
 
-bool qn_signing_key_sign(const struct qn_signing_key *k, struct qn_span text,
-    uint8_t out[QN_SIGNATURE_LEN])
+bool qn_signing_key_sign(
+    const struct qn_signing_key *k, struct qn_span text, uint8_t out[QN_SIGNATURE_LEN])
 {
 	uint8_t der[SIG_DER_MAX];
 	size_t n = sizeof(der);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = ctx != NULL && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
-	    EVP_DigestSign(ctx, der, &n, (const uint8_t *)text.p, text.n) == 1 &&
-	    raw_signature(der, n, out);
+	          EVP_DigestSign(ctx, der, &n, (const uint8_t *)text.p, text.n) == 1 &&
+	          raw_signature(der, n, out);
 
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();

@@ -48,7 +48,7 @@ static bool decode_object(struct qn_arena *a, struct qn_span text, struct qn_jso
 	struct qn_span json;
 
 	return decode(a, text, &json) && qn_json_scan(a, json, &limits, ret, NULL) == QN_JSON_OK &&
-	    ret->n != 0;
+	       ret->n != 0;
 }
 
 static bool has(const struct qn_json_object *o, const char *name)
@@ -81,8 +81,8 @@ static bool get_optional(struct qn_arena *a, const struct qn_json_object *o, con
 	return !has(o, name) || get_str(a, o, name, most, ret);
 }
 
-static bool read_typ(struct qn_arena *a, const struct qn_json_object *header,
-    enum qn_token_typ *ret)
+static bool read_typ(
+    struct qn_arena *a, const struct qn_json_object *header, enum qn_token_typ *ret)
 {
 	static const char prefix[] = "application/";
 	const char *typ;
@@ -105,8 +105,8 @@ static bool read_typ(struct qn_arena *a, const struct qn_json_object *header,
 static bool read_header(struct qn_arena *a, const struct qn_json_object *header, struct qn_token *t)
 {
 	return !has(header, "crit") && !has(header, "b64") &&
-	    get_str(a, header, "alg", ALG_MAX, &t->alg) &&
-	    get_str(a, header, "kid", QN_KID_MAX, &t->kid) && read_typ(a, header, &t->typ);
+	       get_str(a, header, "alg", ALG_MAX, &t->alg) &&
+	       get_str(a, header, "kid", QN_KID_MAX, &t->kid) && read_typ(a, header, &t->typ);
 }
 
 enum qn_err qn_token_open(struct qn_arena *a, struct qn_span compact, struct qn_token *ret)
@@ -128,8 +128,8 @@ enum qn_err qn_token_open(struct qn_arena *a, struct qn_span compact, struct qn_
 }
 
 /* Whose it is and whether they signed it. */
-static enum qn_err check_origin(const struct qn_token *t, const struct qn_issuer_policy *p,
-    const struct qn_jwks *keys)
+static enum qn_err check_origin(
+    const struct qn_token *t, const struct qn_issuer_policy *p, const struct qn_jwks *keys)
 {
 	if (p->issuer == NULL || strcmp(t->iss, p->issuer) != 0)
 		return QN_TOKEN_ISSUER;
@@ -157,8 +157,8 @@ static bool get_time(const struct qn_json_object *claims, const char *name, qn_t
 	return true;
 }
 
-static enum qn_err check_times(const struct qn_token *t, const struct qn_issuer_policy *p,
-    qn_time now, struct qn_claims *c)
+static enum qn_err check_times(
+    const struct qn_token *t, const struct qn_issuer_policy *p, qn_time now, struct qn_claims *c)
 {
 	qn_time skew = (p->skew_s < QN_TOKEN_SKEW_S ? p->skew_s : QN_TOKEN_SKEW_S) * SECOND;
 	qn_time nbf;
@@ -207,8 +207,8 @@ static bool is_client(const struct qn_issuer_policy *p, const char *client)
 }
 
 /* azp is OpenID Connect's name for the client, client_id that of RFC 9068. */
-static bool check_client(const struct qn_token *t, const struct qn_issuer_policy *p,
-    struct qn_claims *c)
+static bool check_client(
+    const struct qn_token *t, const struct qn_issuer_policy *p, struct qn_claims *c)
 {
 	const char *azp, *id;
 
@@ -219,13 +219,13 @@ static bool check_client(const struct qn_token *t, const struct qn_issuer_policy
 	if (p->clients == NULL)
 		return true;
 	return c->client != NULL && (azp == NULL || is_client(p, azp)) &&
-	    (id == NULL || is_client(p, id));
+	       (id == NULL || is_client(p, id));
 }
 
 static bool check_subject(const struct qn_token *t, struct qn_claims *c)
 {
 	return get_str(t->arena, &t->claims, "sub", QN_SUB_MAX, &c->sub) &&
-	    get_optional(t->arena, &t->claims, "jti", QN_SUB_MAX, &c->jti);
+	       get_optional(t->arena, &t->claims, "jti", QN_SUB_MAX, &c->jti);
 }
 
 /* What describes the subject and decides nothing: an odd one is none, see the header. */
@@ -237,8 +237,8 @@ static void read_profile(const struct qn_token *t, struct qn_claims *c)
 	(void)get_optional(t->arena, &t->claims, "scope", QN_TOKEN_MAX, &c->scope);
 	(void)get_optional(t->arena, &t->claims, "email", EMAIL_MAX, &c->email);
 	(void)get_optional(t->arena, &t->claims, "name", SHOWN_NAME_MAX, &c->name);
-	c->email_verified = c->email != NULL && verified.p != NULL &&
-	    qn_json_bool(verified, &yes) && yes;
+	c->email_verified =
+	    c->email != NULL && verified.p != NULL && qn_json_bool(verified, &yes) && yes;
 }
 
 enum qn_err qn_token_verify(const struct qn_token *t, const struct qn_issuer_policy *p,

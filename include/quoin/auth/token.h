@@ -48,8 +48,8 @@ struct qn_token {
  * QN_TOKEN_ISSUER: no iss, or not a string. Keys and links to keys in the header (jwk, jku, x5u,
  * x5c) are never looked at. *ret is written only on QN_OK.
  */
-enum qn_err qn_token_open(struct qn_arena *a, struct qn_span compact, struct qn_token *ret)
-    QN_MUST_CHECK;
+enum qn_err qn_token_open(
+    struct qn_arena *a, struct qn_span compact, struct qn_token *ret) QN_MUST_CHECK;
 
 /* What is demanded of an issuer's tokens. All zero refuses every token. */
 struct qn_issuer_policy {
@@ -57,7 +57,7 @@ struct qn_issuer_policy {
 	const char *audiences[QN_TOKEN_AUDIENCES]; /* the token must be meant for one of them */
 	unsigned algs;                             /* QN_ALG_BIT() of those allowed */
 	enum qn_token_typ typ;
-	const char *const *clients; /* ends with NULL; see QN_TOKEN_CLAIMS below. NULL: any client */
+	const char *const *clients; /* a list that ends with NULL; NULL: any client */
 	unsigned skew_s;            /* more than QN_TOKEN_SKEW_S counts as that */
 };
 
