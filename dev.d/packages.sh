@@ -72,9 +72,13 @@ release_services() {
 	HELD=()
 }
 
+# Nor at the next boot. Both of Debian's ways, for systemd may come later.
 leave_disabled() {
-	command -v systemctl >/dev/null || return 0
-	systemctl --quiet disable "$@" >/dev/null 2>&1 || true
+	local service
+	for service in "$@"; do
+		deb-systemd-helper disable "$service.service" || true
+		update-rc.d "$service" disable || true
+	done >/dev/null 2>&1
 }
 
 # need_npm DIR: what DIR/package-lock.json says, if that is newer than what is there.
@@ -88,7 +92,7 @@ need_npm() {
 		flock 8
 		[ "$dir/node_modules/.package-lock.json" -nt "$dir/package-lock.json" ] && exit
 		cd "$dir" &&
-			npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retry-mintimeout=1000 >/dev/null &&
+			npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error --fetch-retry-mintimeout=1000 >/dev/null &&
 			touch node_modules/.package-lock.json
 	) 8<"$dir/package-lock.json"
 }

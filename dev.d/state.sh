@@ -19,8 +19,8 @@ state_open() {
 		[ ! -L "$STATE" ] || rm "$STATE"
 		mkdir -p "$STATE"
 	fi
-	reachable "$STATE" || state_move
 	STATE=$(cd "$STATE" && pwd -P)
+	reachable "$STATE" || state_move
 	RUN=/tmp/quoin-$(id -u)-$(hash_of "$STATE")
 	if [ -n "$make" ]; then
 		mkdir -p "$STATE"/{log,run,share,nginx/work}
@@ -51,7 +51,8 @@ state_move() {
 	mkdir -p -m 0755 "$real"
 	mine "$real" || die "$real belongs to somebody else"
 	ln -s "$real" "$STATE"
-	say "$STATE is a link to $real, for $RUN_USER cannot reach it"
+	say "$STATE is a link to $real: the services' user, $RUN_USER, cannot go where it is"
+	STATE=$real
 }
 
 # A real directory of the invoker's (or of the user named), not one that somebody put there.

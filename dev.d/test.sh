@@ -2,13 +2,21 @@
 # one that breaks down counts as a failure and does not end the rest.
 
 TIERS=(unit asan valgrind sql api web fuzz faults)
+declare -A TIER_PACKAGES=([unit]="libcmocka-dev mandoc systemd" [asan]=libcmocka-dev [valgrind]="libcmocka-dev valgrind"
+	[fuzz]="clang libclang-rt-14-dev" [faults]=strace)
 
 verb_test() {
-	local tier passed=0 failed=0 p f code
+	local tier passed=0 failed=0 p f code packages=()
 	for tier in "$@"; do
 		[[ " ${TIERS[*]} " == *" $tier "* ]] || die "there is no tier $tier: ${TIERS[*]}"
 	done
 	[ $# -gt 0 ] || set -- "${TIERS[@]}"
+	command -v node >/dev/null || die "Node 20 is missing"
+	for tier in "$@"; do
+		read -ra p <<<"${TIER_PACKAGES[$tier]-}"
+		packages+=("${p[@]}")
+	done
+	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}" "${packages[@]}"
 	state_open make
 	mkdir -p "$STATE/test"
 	trap 'exit 130' INT TERM HUP
@@ -44,7 +52,6 @@ tier_asan() {
 }
 
 tier_valgrind() {
-	need valgrind
 	CHECK=(LOG_COMPILER=valgrind LOG_FLAGS='-q --error-exitcode=213 --leak-check=full')
 	check_programs valgrind "$BUILD"
 }
@@ -53,7 +60,6 @@ tier_valgrind() {
 check_programs() {
 	local tier=$1 dir=$2 log=$STATE/test/$1.log
 	shift 2
-	need "${PACKAGES_BUILD[@]}" libcmocka-dev
 	if grep -qs 'HAVE_CMOCKA_TRUE.*#' "$dir/config.status"; then
 		rm -f "$dir/Makefile" # it was configured before cmocka came
 	fi
@@ -91,7 +97,6 @@ tier_web() {
 }
 
 tier_faults() {
-	need strace
 	node_tier faults
 }
 
@@ -136,7 +141,6 @@ summed_tap() {
 # Each fuzzer for a while (FUZZ_SECONDS), from its seeds; what it finds stays in STATE/test/fuzz.
 tier_fuzz() {
 	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program name
-	need "${PACKAGES_BUILD[@]}" clang libclang-rt-14-dev
 	build "$dir" CC=clang --enable-fuzzers
 	for program in "$dir"/tests/fuzz/fuzz_*; do
 		[[ -x $program && $program != *.* ]] || continue
