@@ -27,7 +27,7 @@ configure() {
 build_docs() {
 	local from=$SRC/web/docs to=$STATE/share/docs
 	mkdir -p "$to"
-	cp "$from/index.html" "$to/"
+	cp "$from/index.html" "$from/docs.css" "$to/"
 	if need_npm "$from"; then
 		cp -u "$from/node_modules/redoc/bundles/redoc.standalone.js" "$to/"
 	else
