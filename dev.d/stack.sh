@@ -69,6 +69,8 @@ QUOIN_RUN_DIR=$RUN
 QUOIN_PUBLIC_URL=http://localhost:$PORT"
 	new=$({ echo "$ours" && others "$file"; })
 	grep -q '^QUOIN_SECRET_KEY=' <<<"$new" || new+=$'\n'QUOIN_SECRET_KEY=$(head -c 32 /dev/urandom | base64 -w0)
+	# The tests' identity providers are on the loopback.
+	[ -z "$TESTING" ] || grep -q '^QUOIN_OUTBOUND_LOCAL=' <<<"$new" || new+=$'\n'QUOIN_OUTBOUND_LOCAL=yes
 	[ "$new" != "$(cat "$file" 2>/dev/null)" ] || return 0
 	(umask 077 && printf '%s\n' "$new" >"$file.new")
 	own "$file.new"
@@ -98,7 +100,7 @@ apply_apps() {
 
 up_postgres() {
 	local sync=(-c fsync=on)
-	[ -z "$TESTING" ] || sync=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
+	[ -z "$TESTING" ] || sync=(-c fsync=off -c full_page_writes=off) # processes are killed there, not the machine
 	if [ ! -f "$STATE/pg/PG_VERSION" ]; then
 		step "Making a Postgres cluster"
 		rm -rf "$STATE/pg"
