@@ -211,38 +211,60 @@ static void test_what_leaves_is_wiped(void **state)
 	qn_tokencache_free(c);
 }
 
+/* The plain list: tokens, most recently used first. */
+enum { MODEL_ENTRIES = 16 };
+struct model {
+	unsigned token[MODEL_ENTRIES], n;
+};
+
+static bool model_remove(struct model *m, unsigned token)
+{
+	unsigned at = 0;
+
+	while (at < m->n && m->token[at] != token)
+		at++;
+	if (at == m->n)
+		return false;
+	for (m->n--; at < m->n; at++)
+		m->token[at] = m->token[at + 1];
+	return true;
+}
+
+static void model_add(struct model *m, unsigned token)
+{
+	if (m->n < MODEL_ENTRIES)
+		m->n++;
+	for (unsigned at = m->n - 1; at > 0; at--)
+		m->token[at] = m->token[at - 1];
+	m->token[0] = token;
+}
+
 /* The cache against a plain list that does the same, over many steps. */
 static void test_against_a_model(void **state)
 {
-	enum { ENTRIES = 16, TOKENS = 40, STEPS = 20000 };
-	struct qn_tokencache *c = qn_tokencache_new(ENTRIES, sizeof(struct record));
-	unsigned model[ENTRIES + 1], n = 0; /* most recent first */
+	enum { TOKENS = 40, STEPS = 20000 };
+	struct qn_tokencache *c = qn_tokencache_new(MODEL_ENTRIES, sizeof(struct record));
+	struct model m = {.n = 0};
 	uint32_t seed = 12345;
 
 	(void)state;
 	for (int step = 0; step < STEPS; step++) {
 		seed = seed * 1664525u + 1013904223u;
-		unsigned token = (seed >> 8) % TOKENS, verb = (seed >> 24) % 16, i = 0;
+		unsigned token = (seed >> 8) % TOKENS, verb = (seed >> 24) % 16;
 		struct qn_tokencache_key key = key_of(token);
-		while (i < n && model[i] != token)
-			i++;
-		bool had = i < n;
-		if (verb < 8)
+		bool had = model_remove(&m, token), has = had;
+		if (verb < 8) {
 			assert_int_equal(holds(c, token, t0), had);
-		else if (verb < 14)
+		} else if (verb < 14) {
 			put(c, token, later, t0);
-		else
+			has = true;
+		} else {
 			qn_tokencache_drop(c, &key);
-		if (had) {
-			memmove(&model[i], &model[i + 1], (n - i - 1) * sizeof(model[0]));
-			n--;
+			has = false;
 		}
-		if (verb < 8 ? had : verb < 14) {
-			memmove(&model[1], &model[0], n * sizeof(model[0]));
-			model[0] = token;
-			n = n < ENTRIES ? n + 1 : ENTRIES;
-		}
-		assert_int_equal(qn_tokencache_count(c), n);
+		if (has)
+			model_add(&m, token);
+		assert_int_equal(qn_tokencache_count(c), m.n);
 	}
 	qn_tokencache_free(c);
 }
