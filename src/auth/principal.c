@@ -90,7 +90,7 @@ static bool refetch_due(const struct qn_issuer *i, qn_time now)
 }
 
 static enum qn_err verify(struct qn_arena *a, const struct qn_app *app, struct qn_span token, qn_time now,
-    struct qn_claims *ret, const struct qn_issuer **ret_refetch)
+    struct qn_claims *ret, bool *ret_own, const struct qn_issuer **ret_refetch)
 {
 	struct qn_token opened;
 
@@ -100,6 +100,7 @@ static enum qn_err verify(struct qn_arena *a, const struct qn_app *app, struct q
 		return QN_TOKEN_ISSUER;
 	const struct qn_jwks *keys = now <= issuer->keys_until ? issuer->keys : NULL;
 	enum qn_err e = qn_token_verify(&opened, &issuer->policy, keys, now, ret);
+	*ret_own = issuer->jwks_url == NULL;
 	if (e == QN_KEY_UNKNOWN && ret_refetch != NULL && refetch_due(issuer, now))
 		*ret_refetch = issuer;
 	return e;
@@ -107,12 +108,12 @@ static enum qn_err verify(struct qn_arena *a, const struct qn_app *app, struct q
 
 /* Our own tokens name the user; those of other issuers name an identity that leads to one. */
 static enum qn_err find_user(struct qn_db *db, struct qn_arena *a, const struct qn_app *app,
-    const struct qn_claims *c, struct user *ret)
+    const struct qn_claims *c, bool own, struct user *ret)
 {
 	struct identity who = {c->iss, c->sub, c->email, c->name, c->email_verified};
 	char id[QN_UUID_LEN + 1];
 
-	if (strcmp(c->iss, app->own_issuer) != 0)
+	if (!own)
 		return user_of_identity(db, a, app->id, &who, ret);
 	if (!qn_uuid_parse(c->sub, strlen(c->sub), id))
 		return QN_TOKEN_CLAIMS;
@@ -130,6 +131,7 @@ enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_are
 	struct qn_claims claims;
 	struct user user;
 	char subject[64];
+	bool own = false;
 
 	if (ret_refetch != NULL)
 		*ret_refetch = NULL;
@@ -137,8 +139,8 @@ enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_are
 	if (k != NULL)
 		return admit(k, ret);
 	uint32_t revocations = qn_board_revocations(auth->board);
-	QN_TRY(verify(a, ret->app, token, now.wall, &claims, ret_refetch));
-	QN_TRY(find_user(db, a, ret->app, &claims, &user));
+	QN_TRY(verify(a, ret->app, token, now.wall, &claims, &own, ret_refetch));
+	QN_TRY(find_user(db, a, ret->app, &claims, own, &user));
 	snprintf(fresh.user_id, sizeof(fresh.user_id), "%s", user.id);
 	snprintf(fresh.plan, sizeof(fresh.plan), "%s", user.plan);
 	fresh.suspended = user.suspended == 1;

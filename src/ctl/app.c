@@ -5,6 +5,7 @@
 
 #include "ctl.h"
 #include "quoin/auth/jwk.h"
+#include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
 #include "quoin/store/app.h"
 
@@ -114,7 +115,8 @@ static const char *algorithms(struct qn_arena *a, struct qn_span list)
 }
 
 /* One issuer; adds its name to `keep`. An optional one whose variables have no value is left out. */
-static int apply_issuer(struct file *f, const char *app_id, struct qn_span text, struct qn_buf *keep)
+static int apply_issuer(struct file *f, const char *app_id, const char *own, struct qn_span text,
+    struct qn_buf *keep)
 {
 	struct qn_arena *a = f->c->arena;
 	struct qn_json_object o;
@@ -131,6 +133,8 @@ static int apply_issuer(struct file *f, const char *app_id, struct qn_span text,
 		return CTL_FAILED;
 	if (algs == NULL)
 		return reject(f->path, issuer, "\"algorithms\" must name some of RS256, ES256, EdDSA");
+	if (strcmp(issuer, own) == 0)
+		return reject(f->path, issuer, "is this app's own issuer: only Quoin speaks in its name");
 	if (strncmp(url, "https://", 8) != 0 && !qn_conf_bool(f->c->conf, QN_CONF_KEY_QUOIN_OUTBOUND_LOCAL))
 		return reject(f->path, issuer, "\"jwks_url\" must be https");
 	qn_buf_str(keep, keep->n > 1 ? "," : "");
@@ -139,8 +143,9 @@ static int apply_issuer(struct file *f, const char *app_id, struct qn_span text,
 	return e == QN_OK ? CTL_OK : ctl_fail(f->c, issuer, e);
 }
 
-static int apply_issuers(struct file *f, const char *app_id)
+static int apply_issuers(struct file *f, const char *slug, const char *app_id)
 {
+	const char *own = qn_own_issuer(f->c->arena, f->c->conf, &f->top, slug);
 	struct qn_span list = qn_json_get(&f->top, "issuers"), *items = NULL;
 	struct qn_buf keep;
 	size_t n = 0;
@@ -151,7 +156,7 @@ static int apply_issuers(struct file *f, const char *app_id)
 	qn_buf_init(&keep, FILE_BYTES);
 	qn_buf_char(&keep, '[');
 	for (size_t i = 0; i < n && status == CTL_OK; i++)
-		status = apply_issuer(f, app_id, items[i], &keep);
+		status = apply_issuer(f, app_id, own, items[i], &keep);
 	qn_buf_char(&keep, ']');
 	if (status == CTL_OK) {
 		enum qn_err e = issuer_prune(f->c->db, f->c->arena, app_id, (struct qn_span){keep.p, keep.n});
@@ -261,7 +266,7 @@ static int store(struct file *f, struct qn_span text)
 	e = app_put(f->c->db, f->c->arena, slug, name, text, &id);
 	if (e != QN_OK)
 		return ctl_fail(f->c, slug, e);
-	if (apply_issuers(f, id) != CTL_OK)
+	if (apply_issuers(f, slug, id) != CTL_OK)
 		return CTL_FAILED;
 	e = qn_tx_commit(&tx);
 	if (e != QN_OK)
