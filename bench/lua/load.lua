@@ -1,0 +1,77 @@
+-- What wrk sends: BENCH_WORKLOAD is constant, read, list or write; BENCH_PATH sends all of it to one path.
+-- Ids and bodies are made here from counters by the rule of lib/seed.mjs, so that any number of documents
+-- needs no list of them.
+local env = os.getenv
+local threads = 0
+
+function setup(thread)
+  threads = threads + 1
+  thread:set("number", threads)
+end
+
+local FIRST = 100000000000 -- what counts up always has twelve digits
+local DOCUMENT = "/api/v1/graphs/01930000-0000-7000-8000-"
+local WORKSPACE = "/api/v1/workspaces/01930000-0000-7000-8001-"
+
+local function digits(i)
+  return string.format("%.0f", FIRST + i)
+end
+
+-- A function that gives paths: the fixed one, or one of `count` at random.
+local function paths(prefix, count, suffix)
+  local fixed = env("BENCH_PATH")
+  if fixed then
+    return function() return fixed end
+  end
+  return function() return prefix .. digits(math.random(count)) .. suffix end
+end
+
+local function headers()
+  local lines = { " HTTP/1.1", "Host: " .. env("BENCH_HOST"), "Accept: application/json" }
+  if env("BENCH_TOKEN") then
+    lines[#lines + 1] = "Authorization: Bearer " .. env("BENCH_TOKEN")
+  end
+  return table.concat(lines, "\r\n") .. "\r\n"
+end
+
+local function get(path)
+  local rest = headers() .. "\r\n"
+  return function() return "GET " .. path() .. rest end
+end
+
+-- Every body is new, so every save makes a version: twelve digits in it count up.
+local function put(path)
+  local file = assert(io.open(env("BENCH_BODY"), "rb"))
+  local body = file:read("*a")
+  file:close()
+  local at = assert(string.find(body, "999999999999", 1, true))
+  local before = headers() .. "Content-Type: application/json\r\nContent-Length: " .. #body .. "\r\n\r\n" ..
+    string.sub(body, 1, at - 1)
+  local after = string.sub(body, at + 12)
+  local count = tonumber(env("BENCH_NONCE")) * 100000000 + number * 10000000
+  return function()
+    count = count + 1
+    return "PUT " .. path() .. before .. digits(count) .. after
+  end
+end
+
+function init()
+  local docs = tonumber(env("BENCH_DOCS"))
+  local workload = env("BENCH_WORKLOAD")
+  math.randomseed(tonumber(env("BENCH_NONCE")) * 100 + number)
+  if workload == "list" then
+    request = get(paths(WORKSPACE, math.ceil(docs / 1000), "/graphs?limit=50"))
+  elseif workload == "write" then
+    request = put(paths(DOCUMENT, docs, ""))
+  else
+    request = get(paths(DOCUMENT, docs, ""))
+  end
+end
+
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format(
+    '\n{"requests":%d,"us":%d,"bytes":%d,"errors":%d,"p50":%d,"p99":%d}\n',
+    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end

@@ -1,0 +1,136 @@
+// The peer in Fastify + pg: cluster of PEER_PROCESSES, a pool in each, named (prepared) statements, verified
+// tokens cached by fast-jwt and their users beside them; stored JSON is spliced into the reply as text.
+import cluster from 'node:cluster';
+import { createHash, createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import process from 'node:process';
+import { createVerifier } from 'fast-jwt';
+import Fastify from 'fastify';
+import pg from 'pg';
+
+const env = process.env;
+const sql = (name) => ({ name, text: readFileSync(new URL(`../sql/${name}.sql`, import.meta.url), 'utf8') });
+const [READ, LIST, WRITE, USER] = ['read', 'list', 'write', 'user'].map(sql);
+const JSON_TYPE = 'application/json; charset=utf-8';
+const MINUTE = 60_000;
+
+if (cluster.isPrimary) {
+  for (let i = 0; i < Number(env.PEER_PROCESSES ?? 2); i++) cluster.fork();
+  for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));
+} else {
+  process.on('disconnect', () => process.exit(0));
+  await serve();
+}
+
+async function serve() {
+  const json_oid = 114;
+  const pool = new pg.Pool({
+    max: Number(env.PEER_POOL ?? 8),
+    types: { getTypeParser: (oid, format) => (oid === json_oid ? (text) => text : pg.types.getTypeParser(oid, format)) },
+  });
+  const verify = verifier();
+  const users = new Map();
+  const app = Fastify({ logger: false, bodyLimit: 4 << 20 });
+
+  app.decorateRequest('user', null);
+  app.setErrorHandler((err, req, reply) => {
+    const status = err.statusCode ?? 500;
+    reply.code(status).send({ detail: status < 500 ? err.message : 'Internal error' });
+  });
+
+  // The identity (issuer, subject) of a verified token is looked up once a minute.
+  async function authenticate(req) {
+    const header = req.headers.authorization;
+    if (!header?.startsWith('Bearer ')) throw problem(401, 'Not authenticated');
+    let claims;
+    try {
+      claims = verify(header.slice(7));
+    } catch {
+      throw problem(401, 'Invalid token');
+    }
+    const now = Date.now();
+    const known = users.get(claims.sub);
+    if (known && known.until > now) {
+      req.user = known.id;
+      return;
+    }
+    const { rows } = await pool.query({ ...USER, values: [env.PEER_APP, claims.iss, claims.sub] });
+    if (rows.length === 0) throw problem(401, 'Unknown user');
+    if (users.size > 10_000) users.clear();
+    users.set(claims.sub, { id: rows[0].user_id, until: now + MINUTE });
+    req.user = rows[0].user_id;
+  }
+
+  app.get('/health', (req, reply) => reply.type(JSON_TYPE).send('{"status":"alive"}'));
+
+  app.get('/api/v1/graphs/:id', { onRequest: authenticate }, async (req, reply) => {
+    const { rows } = await pool.query({ ...READ, values: [req.params.id, env.PEER_APP, req.user] });
+    if (rows.length === 0) throw problem(404, 'Graph not found');
+    const g = rows[0];
+    reply.type(JSON_TYPE);
+    return `{"graph":{"id":"${g.id}","name":${JSON.stringify(g.name)},"data":${g.data},"version":${g.version},` +
+      `"created_at":"${g.created_at.toISOString()}","updated_at":"${g.updated_at.toISOString()}"}}`;
+  });
+
+  const body = {
+    type: 'object',
+    properties: { name: { type: 'string' }, data: { type: 'object' }, commit_message: { type: 'string' } },
+  };
+  app.put('/api/v1/graphs/:id', { onRequest: authenticate, schema: { body } }, async (req, reply) => {
+    const { name = null, data, commit_message = null } = req.body;
+    const text = data === undefined ? null : JSON.stringify(data);
+    const sha256 = text === null ? null : createHash('sha256').update(text).digest();
+    const size = text === null ? null : Buffer.byteLength(text);
+    const { rows } = await pool.query({
+      ...WRITE, values: [req.params.id, env.PEER_APP, req.user, name, text, sha256, size, commit_message],
+    });
+    const { outcome, version } = rows[0];
+    if (outcome === 'missing') throw problem(404, 'Graph not found');
+    if (outcome === 'denied') throw problem(403, 'Access denied');
+    if (outcome === 'base') throw problem(428, 'Say which version was edited');
+    reply.type(JSON_TYPE);
+    return `{"graph":{"id":"${req.params.id}","version":${version}}}`;
+  });
+
+  const string = { type: 'string' };
+  const graph = {
+    type: 'object',
+    properties: { id: string, name: string, version: { type: 'integer' }, created_at: string, updated_at: string },
+  };
+  const listed = {
+    querystring: { type: 'object', properties: { limit: { type: 'integer', minimum: 1, maximum: 200, default: 50 } } },
+    response: { 200: { type: 'object', properties: { graphs: { type: 'array', items: graph } } } },
+  };
+  app.get('/api/v1/workspaces/:id/graphs', { onRequest: authenticate, schema: listed }, async (req) => {
+    const { rows } = await pool.query({ ...LIST, values: [req.params.id, env.PEER_APP, req.user, req.query.limit] });
+    if (rows.length === 0) throw problem(404, 'Workspace not found');
+    return { graphs: rows[0].id === null ? [] : rows };
+  });
+
+  await app.listen({ port: Number(env.PEER_PORT), host: '127.0.0.1', backlog: 4096 });
+}
+
+function problem(status, detail) {
+  return Object.assign(new Error(detail), { statusCode: status });
+}
+
+// One verifier per key of the key set: the algorithm comes from the key, never from the token.
+function verifier() {
+  const { keys } = JSON.parse(readFileSync(env.PEER_JWKS, 'utf8'));
+  const by_kid = new Map(keys.map((jwk) => [jwk.kid, createVerifier({
+    key: createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' }),
+    algorithms: [jwk.alg ?? (jwk.kty === 'EC' ? 'ES256' : 'RS256')],
+    allowedIss: env.PEER_ISSUER,
+    ...(env.PEER_AUDIENCE ? { allowedAud: env.PEER_AUDIENCE } : {}),
+    cache: true,
+    cacheTTL: MINUTE,
+  })]));
+  const only = by_kid.size === 1 ? by_kid.values().next().value : null;
+  return (token) => {
+    if (only) return only(token);
+    const { kid } = JSON.parse(Buffer.from(token.slice(0, token.indexOf('.')), 'base64url'));
+    const check = by_kid.get(kid);
+    if (!check) throw new Error('no such key');
+    return check(token);
+  };
+}

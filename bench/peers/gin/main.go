@@ -1,0 +1,298 @@
+// The peer in gin + pgx: one process on GOMAXPROCS threads, a pgxpool that prepares and caches statements,
+// verified tokens and their users cached for a minute; stored JSON is spliced into the reply as bytes.
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/golang-jwt/jwt"
+	"github.com/jackc/pgx/v4"
+	"github.com/jackc/pgx/v4/pgxpool"
+)
+
+const jsonType = "application/json; charset=utf-8"
+
+type key struct {
+	algorithm string
+	public    interface{}
+}
+
+type user struct {
+	id    string
+	until time.Time
+}
+
+type server struct {
+	pool                    *pgxpool.Pool
+	app, issuer, audience   string
+	keys                    map[string]key
+	read, list, write, user string
+
+	lock  sync.RWMutex
+	known map[string]user // by token
+}
+
+func must(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func loadKeys(path string) map[string]key {
+	raw, err := os.ReadFile(path)
+	must(err)
+	var set struct {
+		Keys []struct{ Kid, Kty, N, E, X, Y string }
+	}
+	must(json.Unmarshal(raw, &set))
+	number := func(s string) *big.Int {
+		b, err := base64.RawURLEncoding.DecodeString(s)
+		must(err)
+		return new(big.Int).SetBytes(b)
+	}
+	keys := map[string]key{}
+	for _, k := range set.Keys {
+		switch k.Kty {
+		case "EC":
+			keys[k.Kid] = key{"ES256", &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(k.X), Y: number(k.Y)}}
+		case "RSA":
+			keys[k.Kid] = key{"RS256", &rsa.PublicKey{N: number(k.N), E: int(number(k.E).Int64())}}
+		}
+	}
+	return keys
+}
+
+// verify gives the subject; the algorithm comes from the key, never from the token.
+func (s *server) verify(token string) (string, time.Time, error) {
+	claims := jwt.MapClaims{}
+	_, err := jwt.ParseWithClaims(token, claims, func(t *jwt.Token) (interface{}, error) {
+		kid, _ := t.Header["kid"].(string)
+		k, ok := s.keys[kid]
+		if !ok || k.algorithm != t.Method.Alg() {
+			return nil, errors.New("no such key")
+		}
+		return k.public, nil
+	})
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	exp, _ := claims["exp"].(float64)
+	sub, _ := claims["sub"].(string)
+	if !claims.VerifyIssuer(s.issuer, true) || exp == 0 || sub == "" ||
+		(s.audience != "" && !claims.VerifyAudience(s.audience, true)) {
+		return "", time.Time{}, errors.New("claims")
+	}
+	return sub, time.Unix(int64(exp), 0), nil
+}
+
+func (s *server) authenticate(c *gin.Context) {
+	header := c.GetHeader("Authorization")
+	if !strings.HasPrefix(header, "Bearer ") {
+		refuse(c, http.StatusUnauthorized, "Not authenticated")
+		return
+	}
+	token := header[len("Bearer "):]
+	now := time.Now()
+	s.lock.RLock()
+	hit, ok := s.known[token]
+	s.lock.RUnlock()
+	if !ok || now.After(hit.until) {
+		sub, exp, err := s.verify(token)
+		if err != nil {
+			refuse(c, http.StatusUnauthorized, "Invalid token")
+			return
+		}
+		hit = user{until: now.Add(time.Minute)}
+		if exp.Before(hit.until) {
+			hit.until = exp
+		}
+		err = s.pool.QueryRow(c, s.user, s.app, s.issuer, sub).Scan(&hit.id)
+		if err != nil {
+			fail(c, err, http.StatusUnauthorized, "Unknown user")
+			return
+		}
+		s.lock.Lock()
+		if len(s.known) > 10000 {
+			s.known = map[string]user{}
+		}
+		s.known[token] = hit
+		s.lock.Unlock()
+	}
+	c.Set("user", hit.id)
+}
+
+func refuse(c *gin.Context, status int, detail string) {
+	c.AbortWithStatusJSON(status, gin.H{"detail": detail})
+}
+
+func fail(c *gin.Context, err error, status int, detail string) {
+	if !errors.Is(err, pgx.ErrNoRows) {
+		status, detail = http.StatusInternalServerError, "Internal error"
+		log.Print(err)
+	}
+	refuse(c, status, detail)
+}
+
+func appendString(b []byte, s string) []byte {
+	quoted, _ := json.Marshal(s)
+	return append(b, quoted...)
+}
+
+func appendTimes(b []byte, created, updated time.Time) []byte {
+	b = append(b, `,"created_at":"`...)
+	b = created.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","updated_at":"`...)
+	b = updated.UTC().AppendFormat(b, time.RFC3339Nano)
+	return append(b, `"}`...)
+}
+
+func (s *server) graph(c *gin.Context) {
+	var id, name string
+	var data []byte
+	var version int32
+	var created, updated time.Time
+	err := s.pool.QueryRow(c, s.read, c.Param("id"), s.app, c.GetString("user")).
+		Scan(&id, &name, &version, &created, &updated, &data)
+	if err != nil {
+		fail(c, err, http.StatusNotFound, "Graph not found")
+		return
+	}
+	b := make([]byte, 0, len(data)+512)
+	b = append(b, `{"graph":{"id":"`...)
+	b = append(b, id...)
+	b = appendString(append(b, `","name":`...), name)
+	b = append(append(b, `,"data":`...), data...)
+	b = strconv.AppendInt(append(b, `,"version":`...), int64(version), 10)
+	b = appendTimes(b, created, updated)
+	c.Data(http.StatusOK, jsonType, append(b, '}'))
+}
+
+func (s *server) save(c *gin.Context) {
+	var body struct {
+		Name    *string         `json:"name"`
+		Data    json.RawMessage `json:"data"`
+		Message *string         `json:"commit_message"`
+	}
+	if err := c.ShouldBindJSON(&body); err != nil || (body.Data != nil && body.Data[0] != '{') {
+		refuse(c, http.StatusUnprocessableEntity, "The body does not match the schema.")
+		return
+	}
+	var data, sum interface{}
+	var size *int32
+	if body.Data != nil {
+		hash := sha256.Sum256(body.Data)
+		n := int32(len(body.Data))
+		data, sum, size = []byte(body.Data), hash[:], &n
+	}
+	var outcome string
+	var version *int32
+	err := s.pool.QueryRow(c, s.write, c.Param("id"), s.app, c.GetString("user"), body.Name, data, sum, size,
+		body.Message).Scan(&outcome, &version)
+	switch {
+	case err != nil:
+		fail(c, err, http.StatusNotFound, "Graph not found")
+	case outcome == "missing":
+		refuse(c, http.StatusNotFound, "Graph not found")
+	case outcome == "denied":
+		refuse(c, http.StatusForbidden, "Access denied")
+	case outcome == "base":
+		refuse(c, http.StatusPreconditionRequired, "Say which version was edited")
+	default:
+		b := append([]byte(`{"graph":{"id":"`), c.Param("id")...)
+		b = strconv.AppendInt(append(b, `","version":`...), int64(*version), 10)
+		c.Data(http.StatusOK, jsonType, append(b, `}}`...))
+	}
+}
+
+func (s *server) graphs(c *gin.Context) {
+	limit, err := strconv.Atoi(c.DefaultQuery("limit", "50"))
+	if err != nil || limit < 1 || limit > 200 {
+		limit = 50
+	}
+	rows, err := s.pool.Query(c, s.list, c.Param("id"), s.app, c.GetString("user"), limit)
+	if err != nil {
+		fail(c, err, http.StatusNotFound, "Workspace not found")
+		return
+	}
+	defer rows.Close()
+	b := append(make([]byte, 0, 12<<10), `{"graphs":[`...)
+	n := 0
+	for ; rows.Next(); n++ {
+		var id, name *string
+		var version *int32
+		var created, updated *time.Time
+		if err = rows.Scan(&id, &name, &version, &created, &updated); err != nil {
+			break
+		}
+		if id == nil {
+			continue
+		}
+		if n > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(b, `{"id":"`...), *id...)
+		b = appendString(append(b, `","name":`...), *name)
+		b = strconv.AppendInt(append(b, `,"version":`...), int64(*version), 10)
+		b = appendTimes(b, *created, *updated)
+	}
+	if err == nil {
+		err = rows.Err()
+	}
+	if err == nil && n == 0 {
+		err = pgx.ErrNoRows
+	}
+	if err != nil {
+		fail(c, err, http.StatusNotFound, "Workspace not found")
+		return
+	}
+	c.Data(http.StatusOK, jsonType, append(b, `]}`...))
+}
+
+func main() {
+	dir := os.Getenv("PEER_SQL")
+	sql := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name+".sql"))
+		must(err)
+		return string(text)
+	}
+	config, err := pgxpool.ParseConfig("") // PGHOST, PGPORT, PGUSER, PGDATABASE
+	must(err)
+	size, err := strconv.Atoi(os.Getenv("PEER_POOL"))
+	must(err)
+	config.MaxConns, config.MinConns = int32(size), int32(size)
+	pool, err := pgxpool.ConnectConfig(context.Background(), config)
+	must(err)
+	s := &server{
+		pool: pool, known: map[string]user{}, keys: loadKeys(os.Getenv("PEER_JWKS")),
+		app: os.Getenv("PEER_APP"), issuer: os.Getenv("PEER_ISSUER"), audience: os.Getenv("PEER_AUDIENCE"),
+		read: sql("read"), list: sql("list"), write: sql("write"), user: sql("user"),
+	}
+
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.Use(gin.Recovery())
+	alive := []byte(`{"status":"alive"}`)
+	router.GET("/health", func(c *gin.Context) { c.Data(http.StatusOK, jsonType, alive) })
+	api := router.Group("/api/v1", s.authenticate)
+	api.GET("/graphs/:id", s.graph)
+	api.PUT("/graphs/:id", s.save)
+	api.GET("/workspaces/:id/graphs", s.graphs)
+	must(http.ListenAndServe("127.0.0.1:"+os.Getenv("PEER_PORT"), router))
+}
