@@ -1,0 +1,79 @@
+// The running copy of Quoin that is measured, found by its state directory: its database, a user with a token,
+// its workers, and an nginx of our own with one more location, behind which the bare libfcgi reply sits. Quoin
+// and the bare reply are both measured through that nginx.
+import { chmodSync, existsSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { own, start_nginx } from './nginx.mjs';
+import { build_constant } from './peers.mjs';
+import { psql } from './seed.mjs';
+import { family, private_mib, run, start, until } from './sh.mjs';
+
+const DEV = fileURLToPath(new URL('../../dev', import.meta.url));
+const APP = 'fig-nodes';
+const EMAIL = 'bench@example.com';
+const HOST = 'localhost';
+
+export async function open_stack(options, dir) {
+  const state = realpathSync(options.state);
+  const text = (name) => readFileSync(`${state}/${name}`, 'utf8');
+  const run_dir = /^QUOIN_RUN_DIR=(.*)$/m.exec(text('quoin.env'))[1];
+  const { uid, gid } = statSync(run_dir);
+  const stack = {
+    state, as: process.getuid() === 0 ? { uid, gid } : {},
+    db: { host: run_dir, port: 5432, user: 'quoin', name: 'quoin' },
+    admin: { host: run_dir, port: 5432, user: 'postgres', name: 'quoin' }, // seeds, vacuums; no time-outs
+    auth: { token: '' },
+    async renew() { // tokens are short-lived, a bench is not
+      stack.auth.token = (await ctl('token', '--app', APP, EMAIL)).trim();
+    },
+  };
+  const ctl = (...args) => run(DEV, ['ctl', '--state', state, ...args]);
+  chmodSync(dir, 0o755);
+  own(stack, dir);
+
+  if (await psql(stack.admin, `SELECT 1 FROM users WHERE email = '${EMAIL}'`) === '') await ctl('user', 'add', '--app', APP, EMAIL);
+  await stack.renew();
+  const claims = JSON.parse(Buffer.from(stack.auth.token.split('.')[1], 'base64url'));
+  const [app, user] = (await psql(stack.admin, `SELECT app_id, id FROM users WHERE email = '${EMAIL}'`)).trim().split('|');
+  stack.owner = { app, user };
+  stack.issuer = claims.iss;
+  stack.audience = [claims.aud].flat()[0] ?? '';
+  // The peers find the user by its identity, whoever issued the token.
+  await psql(stack.admin, `INSERT INTO identities (app_id, issuer, subject, user_id)
+    VALUES ('${app}', '${claims.iss}', '${claims.sub}', '${user}') ON CONFLICT DO NOTHING`);
+
+  const reply = await fetch(`http://${HOST}:${options.port}/.well-known/jwks.json`);
+  if (!reply.ok) throw new Error(`/.well-known/jwks.json gave ${reply.status}`);
+  stack.jwks_file = `${dir}/jwks.json`;
+  writeFileSync(stack.jwks_file, await reply.text());
+
+  const metrics = await (await fetch(`http://127.0.0.1:${options.port}/metrics`)).text();
+  stack.workers = [...metrics.matchAll(/^quoin_workers\{pool="api",.*\} (\d+)$/gm)].reduce((n, m) => n + Number(m[1]), 0);
+  const master = Number(text('run/api.pid').split(' ')[0]);
+  const bare = await start_bare(stack, dir);
+  const nginx = await start_nginx(stack, `${dir}/nginx`, {
+    conf: (conf) => conf.replace(/^\s*include quoin\/snippets\/server\.conf;/m,
+      `location = /bench/constant { fastcgi_pass unix:${bare.socket}; }\n$&`),
+    probe: '/bench/constant',
+  });
+  const postmaster = Number(text('run/postgres.pid').split(' ')[0]);
+  stack.postgres = () => family(postmaster);
+  const target = (name, constant, pids) => ({
+    name, port: nginx.port, host: HOST, auth: stack.auth, constant,
+    serving: () => [...pids(), ...family(nginx.pid)],
+    // The largest of the family: the master and the listener of a pool hold less than a worker.
+    memory: () => ({ private_mib: pids().map(private_mib).sort((a, b) => b - a).slice(0, stack.workers) }),
+  });
+  stack.quoin = target('quoin', '/health/alive', () => family(master));
+  stack.bare = target('libfcgi', '/bench/constant', () => family(bare.pid));
+  return stack;
+}
+
+// As many processes as Quoin has workers.
+async function start_bare(stack, dir) {
+  const socket = `${dir}/constant.sock`;
+  const child = start(await build_constant(), [socket, String(stack.workers)], stack.as);
+  await until('the bare libfcgi reply', () => existsSync(socket), child);
+  return { pid: child.pid, socket };
+}

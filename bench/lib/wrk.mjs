@@ -1,0 +1,45 @@
+// One run of a load generator, as {rps, p50, p99}: requests per second, milliseconds. A run in which any
+// request failed or was answered with an error is no measurement: it throws.
+import { fileURLToPath } from 'node:url';
+import { run } from './sh.mjs';
+
+const LUA = fileURLToPath(new URL('../lua/load.lua', import.meta.url));
+export const CONNECTIONS = 32;
+let nonce = Math.floor(Date.now() / 1000) % 1000;
+
+export async function wrk(target, workload, { seconds, docs, path, body }) {
+  nonce = (nonce + 1) % 8000;
+  const env = {
+    PATH: process.env.PATH,
+    BENCH_WORKLOAD: workload,
+    BENCH_HOST: target.host ?? '127.0.0.1',
+    BENCH_DOCS: String(docs ?? 1),
+    BENCH_NONCE: String(nonce),
+    ...(path ? { BENCH_PATH: path } : {}),
+    ...(workload !== 'constant' ? { BENCH_TOKEN: target.auth.token } : {}),
+    ...(body ? { BENCH_BODY: body } : {}),
+  };
+  const out = await run('wrk', ['-t2', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '10s', '-s', LUA,
+    `http://127.0.0.1:${target.port}/`], { env });
+  const r = JSON.parse(out.trim().split('\n').at(-1));
+  if (r.errors > 0) throw new Error(`${target.name}, ${workload}: ${r.errors} of ${r.requests} requests failed\n${out}`);
+  if (r.requests === 0) throw new Error(`${target.name}, ${workload}: not one answer`);
+  return { rps: r.requests / (r.us / 1e6), p50: r.p50 / 1000, p99: r.p99 / 1000 };
+}
+
+export async function pgbench(db, script, { seconds, docs, clients = 8 }) {
+  const defines = Object.entries({ docs, ...script.variables }).map(([k, v]) => `--define=${k}=${v}`);
+  const out = await run('pgbench', ['-n', '-M', 'prepared', '-c', String(clients), '-j', '2', '-T', String(seconds),
+    '-h', db.host, '-p', String(db.port), '-U', db.user, ...defines, '-f', script.file, db.name]);
+  if (!/number of failed transactions: 0 /.test(out)) throw new Error(`pgbench: ${out}`);
+  const rps = Number(/tps = ([\d.]+) \(without/.exec(out)[1]);
+  const p50 = Number(/latency average = ([\d.]+) ms/.exec(out)[1]); // the mean: it gives no more
+  return { rps, p50, p99: NaN };
+}
+
+export function median(numbers) {
+  const sorted = numbers.filter((n) => !Number.isNaN(n)).sort((a, b) => a - b);
+  if (sorted.length === 0) return NaN;
+  const mid = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[mid] : (sorted[mid - 1] + sorted[mid]) / 2;
+}

@@ -1,0 +1,210 @@
+#!/usr/bin/env node
+// Measures a running copy of Quoin beside the peers: see README.md.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { verdicts } from './lib/budget.mjs';
+import { make_document } from './lib/document.mjs';
+import { PEER_NAMES, start_peer } from './lib/peers.mjs';
+import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
+import { cpu_us, stop_all } from './lib/sh.mjs';
+import { open_stack } from './lib/stack.mjs';
+import { print_report } from './lib/table.mjs';
+import { CONNECTIONS, median, pgbench, wrk } from './lib/wrk.mjs';
+
+const HELP = `Usage: bench/run.mjs --state DIR --port N [OPTION]...
+Measure the copy of Quoin that runs from DIR on port N beside its peers.
+
+  --quick           3 rounds of 2 s, at most 100,000 documents
+  --rounds N        rounds of each measurement (5)
+  --seconds N       seconds of each round (5)
+  --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
+  --only A,B        of constant, read, list, write, versions, documents (all)
+  --documents A,B   sizes for the flatness check (1000,1000000)
+  --check           exit 1 when a target of budgets.json is missed
+  --help            print this and exit
+`;
+const BENCH = fileURLToPath(new URL('.', import.meta.url));
+const budgets = JSON.parse(readFileSync(`${BENCH}/budgets.json`, 'utf8'));
+const SMALL = budgets.flat.documents[0];
+
+const { values: options } = parseArgs({
+  options: {
+    state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' }, seconds: { type: 'string' },
+    peers: { type: 'string', default: PEER_NAMES.join(',') },
+    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' },
+    check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+  },
+});
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const list = (text) => text.split(',').filter(Boolean);
+const rounds = Number(options.rounds ?? (options.quick ? 3 : 5));
+const seconds = Number(options.seconds ?? (options.quick ? 2 : 5));
+const sizes = options.documents ? list(options.documents).map(Number) : [SMALL, options.quick ? 100_000 : budgets.flat.documents.at(-1)];
+const only = new Set(list(options.only));
+
+// What a contender does, and the CPU time it takes for it: its own (with its nginx) and Postgres', which says the
+// same on a busy machine as on an idle one.
+const processes = { postgres: () => [] };
+async function timed(contender, s) {
+  const pids = { server: contender.serving?.() ?? [], postgres: processes.postgres() };
+  const before = { server: cpu_us(pids.server), postgres: cpu_us(pids.postgres) };
+  const r = await contender.run(s);
+  const requests = r.rps * s;
+  return {
+    ...r, server_us: (cpu_us(pids.server) - before.server) / requests,
+    postgres_us: (cpu_us(pids.postgres) - before.postgres) / requests,
+  };
+}
+
+// Each round runs every contender once, and no two rounds begin with the same one, so that whatever else the
+// machine does falls on all of them. Gives {name: {rps, p50, p99}}, medians.
+async function interleave(contenders, before = () => {}) {
+  const runs = new Map(contenders.map((c) => [c.name, []]));
+  for (const c of contenders) await c.run(1); // warm: connections, plans, just-in-time code
+  for (let round = 0; round < rounds; round++) {
+    for (let k = 0; k < contenders.length; k++) {
+      const c = contenders[(round + k) % contenders.length];
+      await before();
+      runs.get(c.name).push(await timed(c, seconds));
+    }
+  }
+  return Object.fromEntries([...runs].map(([name, of]) => [name, {
+    ...Object.fromEntries(['rps', 'p50', 'p99', 'server_us', 'postgres_us'].map((key) => [key, median(of.map((r) => r[key]))])),
+    rounds: of.map((r) => Math.round(r.rps)),
+  }]));
+}
+
+const say = (text) => process.stderr.write(`${text}\n`);
+const http = (target, workload, more) => ({
+  name: target.name, serving: target.serving, run: (s) => wrk(target, workload, { seconds: s, ...more }),
+});
+
+// All must give the same answers before any is timed: same fields, same values, times to the millisecond.
+async function compare_answers(targets) {
+  const get = async (target, url) => {
+    const reply = await fetch(`http://127.0.0.1:${target.port}${url}`, { headers: { authorization: `Bearer ${target.auth.token}`, host: target.host } });
+    if (reply.status !== 200) throw new Error(`${target.name}: ${url} gave ${reply.status}: ${await reply.text()}`);
+    return reply.json();
+  };
+  const only_known = ({ id: i, name, data, version, created_at, updated_at }) => JSON.stringify(
+    [i, name, data, version, Date.parse(created_at), Date.parse(updated_at)]);
+  const forms = [
+    [`/api/v1/graphs/${id(DOCUMENT, 7)}`, (r) => only_known(r.graph)],
+    [`/api/v1/workspaces/${id(WORKSPACE, 1)}/graphs?limit=50`, (r) => r.graphs.length + r.graphs.map(only_known).join()],
+  ];
+  for (const [url, form] of forms) {
+    const wanted = form(await get(targets[0], url));
+    for (const target of targets.slice(1)) {
+      const got = form(await get(target, url));
+      if (got !== wanted) throw new Error(`${url}: ${target.name} answers other than ${targets[0].name}:\n${got}\n${wanted}`);
+    }
+  }
+}
+
+async function measure(stack, dir) {
+  const result = { workloads: {}, documents: {}, versions: {}, memory: {} };
+  const { quoin, bare, db, admin, owner } = stack;
+  processes.postgres = stack.postgres;
+  say(`seeding ${SMALL} documents`);
+  await seed_documents(admin, owner, SMALL);
+  const peers = [];
+  for (const name of list(options.peers)) {
+    say(`building and starting ${name}`);
+    peers.push(await start_peer(name, stack));
+  }
+  const all = [quoin, ...peers];
+  await compare_answers(all);
+  const body = path.join(dir, 'body.json');
+  writeFileSync(body, JSON.stringify({ data: make_document() }));
+  const pg = {
+    name: 'pgbench',
+    run: (s, docs = SMALL) => pgbench(db, { file: `${BENCH}/pgbench/read.sql`, variables: { app: owner.app, user: owner.user } }, { seconds: s, docs }),
+  };
+  const docs = SMALL;
+  const turns = async (contenders, before) => {
+    await stack.renew();
+    return interleave(contenders, before);
+  };
+
+  if (only.has('constant')) {
+    say('constant reply');
+    result.workloads.constant = await turns([bare, ...all].map((t) => http(t, 'constant', { path: t.constant })));
+  }
+  if (only.has('read')) {
+    say('document read');
+    result.workloads.read = await turns([pg, ...all.map((t) => http(t, 'read', { docs }))]);
+  }
+  if (only.has('list')) {
+    say('list of 50');
+    result.workloads.list = await turns(all.map((t) => http(t, 'list', { docs })));
+  }
+  for (const t of [bare, ...all]) result.memory[t.name] = t.memory();
+
+  if (only.has('versions')) {
+    const counts = budgets.flat.versions;
+    say(`document read, ${counts.join(' and ')} versions`);
+    const ids = await seed_versions(admin, owner, counts);
+    const measured = await turns(counts.map((n, k) => ({
+      name: String(n), run: (s) => wrk(quoin, 'read', { seconds: s, path: `/api/v1/graphs/${ids[k]}` }),
+    })));
+    result.versions = measured;
+  }
+  if (only.has('documents')) {
+    // The sizes cannot take turns in one database; the constant reply beside each tells what the machine did.
+    for (const size of sizes) {
+      say(`document read, ${size} documents`);
+      await seed_documents(admin, owner, size);
+      result.documents[size] = await turns([
+        http({ ...quoin, name: 'constant' }, 'constant', { path: quoin.constant }),
+        http({ ...quoin, name: 'read' }, 'read', { docs: size }),
+        http({ ...quoin, name: 'list' }, 'list', { docs: size }),
+        { name: 'pgbench', run: (s) => pg.run(s, size) },
+      ]);
+    }
+  }
+  if (only.has('write')) { // last: it makes hundreds of versions of each
+    say('document write');
+    result.workloads.write = await turns(all.map((t) => http(t, 'write', { docs, body })), () => checkpoint(admin));
+    for (const t of all) result.memory[t.name] = t.memory();
+  }
+  return result;
+}
+
+const dir = mkdtempSync(path.join(os.tmpdir(), 'quoin-bench-'));
+let stopping = false;
+async function stop(code) {
+  if (stopping) return;
+  stopping = true;
+  await stop_all();
+  rmSync(dir, { recursive: true, force: true });
+  process.exit(code);
+}
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop(130));
+
+try {
+  const stack = await open_stack(options, dir);
+  const result = await measure(stack, dir);
+  result.about = {
+    when: new Date().toISOString(), rounds, seconds, connections: CONNECTIONS, cpus: os.cpus().length,
+    cpu: os.cpus()[0].model, load: os.loadavg(), workers: stack.workers,
+  };
+  const judged = verdicts(result, budgets);
+  result.budgets = judged;
+  mkdirSync(`${BENCH}/results`, { recursive: true });
+  const file = `${BENCH}/results/${result.about.when.replace(/[:.]/g, '-')}.json`;
+  writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
+  print_report(result, judged);
+  say(`written to ${path.relative(process.cwd(), file)}`);
+  await stop(options.check && judged.some((v) => !v.held) ? 1 : 0);
+} catch (e) {
+  say(e.stack);
+  await stop(2);
+}
