@@ -107,19 +107,20 @@ node_tier() {
 	files=("$SRC/tests/$tier"/*.test.mjs)
 	[ -e "${files[0]}" ] || { say "none yet"; return; }
 	need_npm "$SRC/tests"
-	private_copy "$tier"
+	private_copy "$tier" --testing
 	TEST_DEV=$SRC/dev TEST_STATE=$COPY TEST_PORT=$PORT TEST_URL=http://localhost:$PORT \
 		TEST_RUN=/tmp/quoin-$(id -u)-$(hash_of "$COPY") node_tests "$tier" "${files[@]}"
 }
 
-# In the shell of a tier: a copy that ends with it.
+# private_copy NAME [UP-ARG...], in the shell of a tier: a copy that ends with it.
 private_copy() {
 	COPY=$STATE/test/$1-copy
 	PORT=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
 	[ ! -d "$COPY" ] || "$SRC/dev" down --state "$COPY" >/dev/null
 	rm -rf "$COPY"
 	trap '"$SRC/dev" down --state "$COPY" >/dev/null' EXIT
-	"$SRC/dev" up -d --testing --state "$COPY" --port "$PORT" --build "$BUILD" >/dev/null
+	shift
+	"$SRC/dev" up -d "$@" --state "$COPY" --port "$PORT" --build "$BUILD" >/dev/null
 }
 
 # node_tests TIER FILE...: what a person reads goes out, what is counted goes to a file.
