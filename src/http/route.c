@@ -37,6 +37,58 @@ enum qn_method qn_method_by_name(const char *name)
 	return QN_METHOD_NONE;
 }
 
+/* A part of a path that is a parameter: "{name}" or "{name:int}". */
+static bool good_param(struct qn_span s)
+{
+	size_t name = s.n > 0 && s.p[0] == '{' ? strspn(s.p + 1, "abcdefghijklmnopqrstuvwxyz_") : 0;
+	struct qn_span rest = {s.p + 1 + name, s.n - 1 - name};
+
+	return name > 0 && name + 1 < s.n && (qn_span_is(rest, "}") || qn_span_is(rest, ":int}"));
+}
+
+/* The segment that starts at *path, which is moved to the next one (NULL at the end). */
+static struct qn_span take_segment(const char **path)
+{
+	const char *start = *path;
+	const char *slash = strchr(start, '/');
+	size_t n = slash != NULL ? (size_t)(slash - start) : strlen(start);
+
+	*path = slash != NULL ? slash + 1 : NULL;
+	return (struct qn_span){start, n};
+}
+
+static const char *path_fault(const struct qn_route *r)
+{
+	const char *at = r->path + 1;
+	size_t params = 0, tenant = r->tenant != NULL ? strlen(r->tenant) : 0;
+	bool found = tenant == 0;
+
+	while (at != NULL && r->path[1] != '\0') {
+		struct qn_span s = take_segment(&at);
+		if (s.n == 0)
+			return "its path is not canonical";
+		if (memchr(s.p, '{', s.n) == NULL && memchr(s.p, '}', s.n) == NULL)
+			continue;
+		if (!good_param(s) || ++params > QN_PATH_PARAMS)
+			return "it has a parameter of no known form, or too many parameters";
+		found = found || (strncmp(s.p + 1, r->tenant, tenant) == 0 && strchr(":}", s.p[1 + tenant]) != NULL);
+	}
+	if (params > 0 && r->missing == QN_OK)
+		return "it has a parameter and no error for what is not there";
+	return found ? NULL : "its tenant is not in its path";
+}
+
+/* What comes in is flat: body.c reads no objects inside objects. */
+static const char *input_fault(const struct qn_object *o)
+{
+	const char *fault = o != NULL ? qn_object_fault(o) : NULL;
+
+	for (size_t i = 0; o != NULL && fault == NULL && i < o->n; i++)
+		if (o->fields[i].sub != NULL)
+			fault = "its body or query has nested objects";
+	return fault;
+}
+
 static const char *row_fault(const struct qn_route *r)
 {
 	bool has_body = r->method == QN_POST || r->method == QN_PUT || r->method == QN_PATCH;
@@ -53,15 +105,15 @@ static const char *row_fault(const struct qn_route *r)
 		return "it has a body without a method for one, or without a size";
 	if ((r->reply == NULL) == (r->content_type == NULL))
 		return "it has no reply, or two";
-	if (strchr(r->path, '{') != NULL && r->missing == QN_OK)
-		return "it has a parameter and no error for what is not there";
-	if (r->tenant != NULL && strstr(r->path, r->tenant) == NULL)
-		return "its tenant is not in its path";
 	if (r->method == QN_POST && (r->flags & QN_R_ONCE) == 0)
 		return "a POST must honour Idempotency-Key";
-	const char *fault = r->body != NULL ? qn_object_fault(r->body) : NULL;
-	if (fault == NULL && r->query != NULL)
-		fault = qn_object_fault(r->query);
+	if ((r->flags & QN_R_PAGED) && r->query == NULL)
+		return "it has pages and no query to ask for them";
+	const char *fault = path_fault(r);
+	if (fault == NULL)
+		fault = input_fault(r->body);
+	if (fault == NULL)
+		fault = input_fault(r->query);
 	if (fault == NULL && r->reply != NULL)
 		fault = qn_object_fault(r->reply);
 	return fault;
@@ -88,17 +140,6 @@ static void node_free(struct node *n)
 		free(n);
 		n = next;
 	}
-}
-
-/* The segment that starts at *path, which is moved to the next one (NULL at the end). */
-static struct qn_span take_segment(const char **path)
-{
-	const char *start = *path;
-	const char *slash = strchr(start, '/');
-	size_t n = slash != NULL ? (size_t)(slash - start) : strlen(start);
-
-	*path = slash != NULL ? slash + 1 : NULL;
-	return (struct qn_span){start, n};
 }
 
 static struct node *find_child(const struct node *parent, struct qn_span segment)
@@ -233,7 +274,9 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 	}
 	if (r->body != NULL || r->query != NULL)
 		n = add_error(out, n, QN_INVALID);
-	if (r->flags & QN_R_ONCE)
+	if (r->flags & QN_R_ONCE) {
 		n = add_error(out, n, QN_KEY_REUSED);
+		n = add_error(out, n, QN_IN_PROGRESS);
+	}
 	return n;
 }
