@@ -75,6 +75,15 @@ static bool good_segment(const char *s, size_t n)
 	return memchr(s, '/', n) == NULL && memchr(s, '\\', n) == NULL && clean_text(s, n);
 }
 
+/* A request line has neither spaces nor control bytes; what has them must not get into a header of ours. */
+static bool good_target(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s <= 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
 const char *qn_path_canonical(struct qn_arena *a, const char *target, const char **ret_query)
 {
 	const char *end = strchr(target, '?');
@@ -82,7 +91,7 @@ const char *qn_path_canonical(struct qn_arena *a, const char *target, const char
 	char *path = qn_alloc(a, n + 2), *o = path;
 
 	*ret_query = end != NULL ? end + 1 : "";
-	if (n == 0 || target[0] != '/')
+	if (n == 0 || target[0] != '/' || !good_target(target))
 		return NULL;
 	if (n == 1)
 		return "/";
@@ -163,9 +172,12 @@ static bool param_is_int(const char *path, size_t i)
 	return colon != NULL && colon < end;
 }
 
+/* One spelling for each number: no sign, no zeros in front. */
 static bool read_int(struct qn_span s, int64_t *ret)
 {
-	return s.n > 0 && s.p[0] != '-' && qn_json_i64(s, ret) && *ret <= INT32_MAX;
+	if (s.n == 0 || s.p[0] == '-' || (s.n > 1 && s.p[0] == '0'))
+		return false;
+	return qn_json_i64(s, ret) && *ret <= INT32_MAX;
 }
 
 enum qn_err qn_request_params(struct qn_request *r, const struct qn_match *m)
