@@ -16,7 +16,6 @@ struct qn_fcgi {
 	int listen_fd, epoll_fd;
 	struct timeval patience; /* of a read or a write on a connection */
 	bool open;               /* a request is in hand */
-	bool drained;            /* its body was read to the end */
 	bool lost;               /* a write failed */
 };
 
@@ -52,11 +51,14 @@ enum qn_accepted qn_fcgi_take(struct qn_fcgi *f, int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &f->patience, sizeof(f->patience));
 	f->request.ipcFd = fd;
 	f->request.keepConnection = 1; /* or FCGX_Accept_r would close it before reading */
+	/* No lingering when it is closed, which may take two seconds: by then the body was read to its end, or
+	 * is not worth waiting for. */
+	f->request.detached = 1;
 	if (FCGX_Accept_r(&f->request) != 0)
 		return QN_ACCEPT_DROPPED;
 	f->request.keepConnection = 0;
 	f->open = true;
-	f->drained = f->lost = false;
+	f->lost = false;
 	return QN_ACCEPT_REQUEST;
 }
 
@@ -90,12 +92,7 @@ ssize_t qn_fcgi_read(struct qn_fcgi *f, void *p, size_t n)
 	int want = n > 1 << 20 ? 1 << 20 : (int)n;
 	int got = FCGX_GetStr(p, want, f->request.in);
 
-	if (got == 0) {
-		if (FCGX_GetError(f->request.in) != 0)
-			return -1;
-		f->drained = true;
-	}
-	return got;
+	return got == 0 && FCGX_GetError(f->request.in) != 0 ? -1 : got;
 }
 
 bool qn_fcgi_write(struct qn_fcgi *f, const void *p, size_t n)
@@ -117,8 +114,6 @@ bool qn_fcgi_finish(struct qn_fcgi *f)
 	FCGX_FClose(f->request.err);
 	bool flushed = FCGX_FClose(f->request.out) == 0 && !f->lost;
 
-	/* A connection with nothing left to read may be closed without lingering. */
-	f->request.detached = f->drained;
 	FCGX_Finish_r(&f->request);
 	f->open = false;
 	return flushed;
