@@ -6,6 +6,8 @@
 #include "quoin/base/rand.h"
 #include "server.h"
 
+enum { NAME_SHOWN = 100 }; /* bytes of a name that is not ours */
+
 static size_t characters(const char *s)
 {
 	size_t n = 0;
@@ -50,7 +52,7 @@ static const char *set_i64(const struct qn_field *f, struct qn_span v, void *at)
 
 	if (!qn_json_i64(v, &n))
 		return "int";
-	if (f->least != f->most && (n < f->least || n > f->most))
+	if (n == QN_I64_NULL || (f->least != f->most && (n < f->least || n > f->most)))
 		return "range";
 	*(int64_t *)at = n;
 	return NULL;
@@ -99,7 +101,7 @@ static const char *sentence(const char *type)
 	static const char *const said[][2] = {
 		{"missing", "This member is required."},
 		{"extra_forbidden", "There is no such member."},
-		{"duplicate", "This parameter stands twice."},
+		{"duplicate", "This stands twice."},
 		{"string", "This must be a string."},
 		{"string_too_short", "This is too short."},
 		{"string_too_long", "This is too long."},
@@ -181,18 +183,40 @@ static void complete(struct qn_request *r, const struct qn_object *o, const char
 	}
 }
 
+/* Marks a field as read; whether it was before: a name may come in both spellings. */
+static bool seen_before(const struct qn_object *o, const struct qn_field *f, uint64_t *seen)
+{
+	uint64_t bit = UINT64_C(1) << (f - o->fields);
+	bool before = (*seen & bit) != 0;
+
+	*seen |= bit;
+	return before;
+}
+
+/* A client's own word in our answer: its beginning is enough to find it. */
+static const char *shown_name(struct qn_arena *a, struct qn_span name)
+{
+	size_t n = name.n < NAME_SHOWN ? name.n : NAME_SHOWN;
+
+	while (n > 0 && n < name.n && ((unsigned char)name.p[n] & 0xc0) == 0x80)
+		n--;
+	return qn_strndup(a, name.p, n);
+}
+
 static void decode_members(struct qn_request *r, const struct qn_object *o, const struct qn_json_object *body,
     void *dst)
 {
+	uint64_t seen = 0;
+
 	for (size_t i = 0; i < body->n && r->nfaults < QN_FAULTS; i++) {
 		const struct qn_json_member *m = &body->members[i];
 		const struct qn_field *f = find_field(o, m->name);
 		if (f == NULL) {
-			blame(r, "body", qn_strndup(r->arena, m->name.p, m->name.n), "extra_forbidden");
+			blame(r, "body", shown_name(r->arena, m->name), "extra_forbidden");
 			continue;
 		}
 		void *at = (char *)dst + f->offset;
-		if (is_set(f, at)) { /* name and camelName both */
+		if (seen_before(o, f, &seen)) {
 			blame(r, "body", f->name, "duplicate");
 			continue;
 		}
@@ -238,18 +262,25 @@ static enum qn_err decode_json(struct qn_request *r, const struct qn_object *o, 
 /* A query value, which is always text, by the type of its field. */
 static const char *set_query(struct qn_request *r, const struct qn_field *f, const char *text, void *at)
 {
+	struct qn_span v = qn_span_of(text);
+
 	if (f->type == QN_T_STR || f->type == QN_T_UUID || f->type == QN_T_ENUM)
 		return set_text(r->arena, f, text, at);
 	if (f->type == QN_T_TIME)
 		return qn_time_parse(text, strlen(text), at) ? NULL : "datetime";
 	if (f->type == QN_T_JSON)
 		return "type";
-	return set_value(r->arena, f, qn_span_of(text), at);
+	/* A number or a truth: the readers of JSON take only what was scanned. */
+	if (qn_json_scan(r->arena, v, &qn_json_default_limits, NULL, NULL) != QN_JSON_OK)
+		return f->type == QN_T_BOOL ? "bool" : "int";
+	return set_value(r->arena, f, v, at);
 }
 
 /* Parameters that the table does not know are left alone: clients add their own (?_=123). */
 static void decode_query(struct qn_request *r, const struct qn_object *o, void *dst)
 {
+	uint64_t seen = 0;
+
 	for (const char *p = r->query_string; *p != '\0' && r->nfaults < QN_FAULTS;) {
 		size_t n = strcspn(p, "&"), name_n = strcspn(p, "=&");
 		const char *name = qn_query_decode(r->arena, p, name_n);
@@ -257,7 +288,7 @@ static void decode_query(struct qn_request *r, const struct qn_object *o, void *
 		if (f != NULL) {
 			void *at = (char *)dst + f->offset;
 			const char *value = name_n < n ? qn_query_decode(r->arena, p + name_n + 1, n - name_n - 1) : "";
-			const char *fault = is_set(f, at) ? "duplicate" : value == NULL ? "encoding" : set_query(r, f, value, at);
+			const char *fault = seen_before(o, f, &seen) ? "duplicate" : value == NULL ? "encoding" : set_query(r, f, value, at);
 			if (fault != NULL)
 				blame(r, "query", f->name, fault);
 		}
@@ -283,12 +314,13 @@ enum qn_err qn_body_decode(struct qn_request *r)
 		complete(r, route->query, "query", r->query);
 	}
 	if (route->body != NULL) {
+		bool from_query = r->body.n == 0 && (route->flags & QN_R_QUERY_BODY) != 0;
 		r->in = blank(r, route->body);
-		if (r->body.n == 0 && (route->flags & QN_R_QUERY_BODY))
+		if (from_query)
 			decode_query(r, route->body, r->in);
 		else
 			QN_TRY(decode_json(r, route->body, r->in));
-		complete(r, route->body, "body", r->in);
+		complete(r, route->body, from_query ? "query" : "body", r->in);
 	}
 	return r->nfaults > 0 ? QN_INVALID : QN_OK;
 }

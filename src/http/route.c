@@ -86,6 +86,8 @@ static const char *input_fault(const struct qn_object *o)
 	for (size_t i = 0; o != NULL && fault == NULL && i < o->n; i++)
 		if (o->fields[i].sub != NULL)
 			fault = "its body or query has nested objects";
+	if (fault == NULL && o != NULL && o->n > 64)
+		fault = "its body or query has more than 64 members";
 	return fault;
 }
 
