@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* JSON shorter than this is copied into the text; longer is left where it is. */
-enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192 };
+enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192, LINK_BYTES = 4096 };
 
 void qn_reply_text_init(struct qn_reply_text *t)
 {
@@ -239,22 +239,28 @@ static void add_allow(struct qn_buf *h, unsigned allowed)
 	qn_buf_str(h, "\r\n");
 }
 
-/* The address of the next page: this one's, with the cursor in place of its own. */
+/* The address of the next page: this one's, with the cursor in place of its own. Too long a one is left out. */
 static void add_link(struct qn_buf *h, const struct qn_request *r)
 {
-	qn_buf_str(h, "Link: <");
-	qn_buf_str(h, r->path);
-	qn_buf_str(h, "?cursor=");
-	qn_buf_str(h, r->next);
+	struct qn_buf link;
+
+	qn_buf_init(&link, LINK_BYTES);
+	qn_buf_str(&link, "Link: <");
+	qn_buf_str(&link, r->path);
+	qn_buf_str(&link, "?cursor=");
+	qn_buf_str(&link, r->next);
 	for (const char *p = r->query_string; *p != '\0';) {
 		size_t n = strcspn(p, "&");
 		if (n > 0 && strncmp(p, "cursor=", 7) != 0 && memchr(p, '>', n) == NULL) {
-			qn_buf_char(h, '&');
-			qn_buf_add(h, p, n);
+			qn_buf_char(&link, '&');
+			qn_buf_add(&link, p, n);
 		}
 		p += n + (p[n] == '&');
 	}
-	qn_buf_str(h, ">; rel=\"next\"\r\n");
+	qn_buf_str(&link, ">; rel=\"next\"\r\n");
+	if (!link.over)
+		qn_buf_add(h, link.p, link.n);
+	qn_buf_done(&link);
 }
 
 static void add_error_headers(struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status)
