@@ -85,12 +85,16 @@ static enum qn_err run_once(struct qn_request *r)
 	return e == QN_NOT_FOUND && r->route->missing != QN_OK ? r->route->missing : e;
 }
 
-/* After contention the whole handler runs again: it has no effect but those of its transaction. */
+/*
+ * After contention the whole handler runs again: it has no effect but those of its transaction. Not
+ * when a wait for a lock has used up the time.
+ */
 static enum qn_err run(struct qn_request *r)
 {
+	int64_t until = qn_mono_us() + qn_conf_int(r->server->spec.conf, QN_CONF_KEY_DATABASE_TIMEOUT_MS) * 500;
 	enum qn_err e = QN_RETRY;
 
-	for (int attempt = 0; attempt < ATTEMPTS && e == QN_RETRY; attempt++) {
+	for (int attempt = 0; attempt < ATTEMPTS && e == QN_RETRY && qn_mono_us() < until; attempt++) {
 		if (attempt > 0)
 			qn_board_count(r->server->spec.board, QN_COUNT_RETRIES, 1);
 		r->out = NULL;
