@@ -32,9 +32,10 @@ static void host_line(const struct app_row *app, const char *host, struct qn_buf
 	qn_buf_printf(out, "    %s %s;\n", host, app->slug);
 }
 
+/* nginx's maps know no case, so the answer is the origin as the file has it and not as the client wrote it. */
 static void origin_line(const struct app_row *app, const char *origin, struct qn_buf *out)
 {
-	qn_buf_printf(out, "    \"%s:%s\" $http_origin;\n", app->slug, origin);
+	qn_buf_printf(out, "    \"%s:%s\" \"%s\";\n", app->slug, origin, origin);
 }
 
 static void upstream(struct ctl *c, enum qn_pool pool, struct qn_buf *out)
