@@ -172,10 +172,24 @@ up_nginx() {
 	nginx_conf >"$dir/nginx.conf"
 	quietly "$STATE/log/nginx-t.log" "${AS[@]}" "$(nginx_program)" -t -q -p "$dir/" -c nginx.conf -e stderr
 	sum=$(find "$dir" -name '*.conf' -print0 | sort -z | xargs -0 cat | fingerprint)
-	if [ "$(signature_of nginx)" != "$sum" ] && signal nginx HUP; then
-		sed -i "s/[^ ]*\$/$sum/" "$STATE/run/nginx.pid"
-	fi
+	[ "$(signature_of nginx)" = "$sum" ] || reload_nginx "$sum"
 	ensure nginx "$sum" "$(nginx_program)" -p "$dir/" -c nginx.conf -e stderr
+}
+
+# Waits for the old workers to go, but not for one that still has a request in hand.
+reload_nginx() {
+	local before
+	before=$(children_of nginx) || return 0
+	signal nginx HUP
+	wait_until 3 gone_all "$before" || true
+	sed -i "s/[^ ]*\$/$1/" "$STATE/run/nginx.pid"
+}
+
+gone_all() {
+	local pid
+	for pid in $1; do
+		[ ! -d "/proc/$pid" ] || return 1
+	done
 }
 
 nginx_conf() {

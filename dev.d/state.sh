@@ -112,6 +112,11 @@ pid_of() {
 	[ "$(started_at "$pid")" = "$since" ] && echo "$pid"
 }
 
+children_of() {
+	local pid
+	pid=$(pid_of "$1") && cat "/proc/$pid/task/$pid/children"
+}
+
 signature_of() {
 	local _ signature
 	{ read -r _ _ signature <"$STATE/run/$1.pid"; } 2>/dev/null && echo "$signature"
