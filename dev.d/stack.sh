@@ -348,5 +348,9 @@ verb_psql() {
 verb_ctl() {
 	state_open
 	cd "$CALLER"
-	quoinctl "$@"
+	case "${1-}:$*" in
+	*" --dir "*) quoinctl "$@" ;;
+	migrate:*) quoinctl "$@" --dir "$SRC/migrations" ;;
+	*) quoinctl "$@" ;;
+	esac
 }

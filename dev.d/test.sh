@@ -141,14 +141,16 @@ summed_tap() {
 
 # Each fuzzer for a while (FUZZ_SECONDS), from its seeds; what it finds stays in STATE/test/fuzz.
 tier_fuzz() {
-	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program name
+	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program name dict
 	build "$dir" CC=clang --enable-fuzzers
 	for program in "$dir"/tests/fuzz/fuzz_*; do
 		[[ -x $program && $program != *.* ]] || continue
 		name=${program##*/}
 		mkdir -p "$found/$name"
-		if "$program" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=5 -rss_limit_mb=1024 -print_final_stats=0 \
-			-artifact_prefix="$found/$name-" "$found/$name" "$SRC/tests/fuzz/seeds/${name#fuzz_}" >"$found/$name.log" 2>&1; then
+		dict=$SRC/tests/fuzz/${name#fuzz_}.dict
+		[ -f "$dict" ] || dict=
+		if "$program" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=5 -rss_limit_mb=1024 \
+			${dict:+"-dict=$dict"} -artifact_prefix="$found/$name-" "$found/$name" "$SRC/tests/fuzz/seeds/${name#fuzz_}" >"$found/$name.log" 2>&1; then
 			count fuzz 1 0
 		else
 			tail -n 30 "$found/$name.log" >&2
