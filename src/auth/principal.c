@@ -16,6 +16,7 @@ struct known {
 	char user_id[QN_UUID_LEN + 1];
 	char plan[32];
 	bool suspended;
+	uint32_t apps_gen; /* of the apps, issuers and keys that verified it */
 };
 
 struct qn_auth {
@@ -65,7 +66,10 @@ static enum qn_err admit(const struct known *k, struct qn_principal *ret)
 	return QN_OK;
 }
 
-/* Believed only while the board is live and the user's line of it is as it was (DESIGN §7). */
+/*
+ * Believed only while the board is live, the user's line of it is as it was, and no app, issuer or key
+ * has changed (DESIGN §7): a key that was rotated away dies at once.
+ */
 static const struct known *recall(struct qn_auth *auth, const struct qn_tokencache_key *key, struct qn_moment now)
 {
 	uint32_t generation = 0;
@@ -75,6 +79,8 @@ static const struct known *recall(struct qn_auth *auth, const struct qn_tokencac
 		return NULL;
 	const struct known *k = qn_tokencache_get(auth->tokens, key, now, &generation);
 	if (k == NULL || qn_board_generation(auth->board, subject_of(k, subject)) != generation)
+		return NULL;
+	if (k->apps_gen != atomic_load(&auth->board->apps_gen))
 		return NULL;
 	return k;
 }
@@ -127,7 +133,7 @@ enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_are
 	struct qn_moment now = {qn_now(), qn_mono_us()};
 	struct qn_tokencache_key key = qn_tokencache_key(ret->app->id, token);
 	const struct known *k = recall(auth, &key, now);
-	struct known fresh = {.suspended = false};
+	struct known fresh = {.apps_gen = qn_registry_generation(auth->registry)};
 	struct qn_claims claims;
 	struct user user;
 	char subject[64];

@@ -221,6 +221,11 @@ enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct 
 	return e == QN_OK || g->read_at != 0 ? QN_OK : e;
 }
 
+uint32_t qn_registry_generation(const struct qn_registry *g)
+{
+	return g->generation;
+}
+
 const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug)
 {
 	for (size_t i = 0; i < g->now.n; i++)

@@ -42,6 +42,9 @@ enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct 
 /* Reads it again now, whatever the board says. */
 enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 
+/* Which state of the tables it shows: the board's apps_gen when they were read. */
+uint32_t qn_registry_generation(const struct qn_registry *g);
+
 /* NULL when there is none. Lives until the next refresh. */
 const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug);
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
