@@ -128,7 +128,7 @@ node_tests() {
 	local tier=$1 tap=$STATE/test/$1.tap ran=
 	shift
 	rm -f "$tap"
-	node --test --test-reporter=spec --test-reporter-destination=stdout \
+	node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="$tap" "$@" || ran=badly
 	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
 	count "$tier" "$(summed_tap pass "$tap")" $(($(summed_tap fail "$tap") + $(summed_tap cancelled "$tap")))

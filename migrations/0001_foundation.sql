@@ -252,7 +252,7 @@ END $$;
 
 -- Saves a document: a new version when the data is new, a new name when one is given.
 -- outcome: 'missing', 'denied', 'conflict', 'base' (the workspace demands one), 'same', 'saved'.
-CREATE FUNCTION document_save(p_app uuid, p_user uuid, p_kind text, p_id uuid, p_base integer, p_name text,
+CREATE FUNCTION document_save(p_app uuid, p_user uuid, p_kind text, p_id uuid, p_base integer[], p_name text,
     p_public boolean, p_data json, p_sha256 bytea, p_size integer, p_message text)
     RETURNS TABLE (outcome text, version integer, updated_at timestamptz) LANGUAGE plpgsql AS $$
 DECLARE
@@ -280,7 +280,7 @@ BEGIN
         RETURN QUERY SELECT 'base', head.version, head.updated_at;
         RETURN;
     END IF;
-    IF p_base IS NOT NULL AND p_base <> head.version THEN
+    IF p_base IS NOT NULL AND head.version <> ALL (p_base) THEN
         RETURN QUERY SELECT 'conflict', head.version, head.updated_at;
         RETURN;
     END IF;
@@ -334,9 +334,10 @@ BEGIN
 END $$;
 
 -- Shares a document, or changes a share. p_who is a user of the app, by id or by address.
--- outcome: 'missing', 'denied', 'user' (there is no such user), 'owner' (who needs no share), 'saved'.
+-- With p_change there must be one already. outcome: 'missing', 'denied', 'share' (there is none to change),
+-- 'user' (there is no such user), 'owner' (who needs no share), 'saved'.
 CREATE FUNCTION document_share(p_app uuid, p_user uuid, p_kind text, p_id uuid, p_who uuid, p_email text,
-    p_permission text)
+    p_permission text, p_change boolean)
     RETURNS TABLE (outcome text, user_id uuid, email text, permission text, created_at timestamptz)
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -347,6 +348,11 @@ BEGIN
      WHERE a.document_id = p_id AND a.app_id = p_app AND a.user_id = p_user AND d.kind = p_kind;
     IF rights IS NULL OR rights < 3 THEN
         outcome := CASE WHEN rights IS NULL THEN 'missing' ELSE 'denied' END;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    IF p_change AND NOT EXISTS (SELECT 1 FROM document_shares s WHERE s.document_id = p_id AND s.user_id = p_who) THEN
+        outcome := 'share';
         RETURN NEXT;
         RETURN;
     END IF;

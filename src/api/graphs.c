@@ -194,18 +194,51 @@ static enum qn_err get_public(struct qn_request *r)
 	return reply_one(r, d);
 }
 
-/* The version of If-Match: "v7". QN_I64_NULL without one or with a star; 0, which none is, for any other. */
-static int64_t if_match(const struct qn_request *r)
+/* The length of an ETag at p, quotes included; 0 when there is none. */
+static size_t tag_length(const char *p)
 {
-	const char *h = qn_fcgi_param(r->fcgi, "HTTP_IF_MATCH");
-	int64_t version;
+	const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
+
+	return end != NULL ? (size_t)(end - p) + 1 : 0;
+}
+
+/* The number of "v7"; 0 of any other tag. */
+static int64_t tag_version(const char *tag, size_t n)
+{
+	int64_t v = 0;
+
+	if (n < 4 || n > 12 || tag[1] != 'v' || tag[2] == '0')
+		return 0;
+	for (size_t i = 2; i < n - 1; i++) {
+		if (tag[i] < '0' || tag[i] > '9')
+			return 0;
+		v = v * 10 + (tag[i] - '0');
+	}
+	return v <= INT32_MAX ? v : 0;
+}
+
+/*
+ * The versions that If-Match names, as "{7,3}"; tags that are none of ours, weak ones among them, match
+ * nothing. NULL without a header or with a star (RFC 9110 §13.1.1).
+ */
+static const char *if_match(const struct qn_request *r)
+{
+	const char *h = qn_fcgi_param(r->fcgi, "HTTP_IF_MATCH"), *bases = "{0";
+	size_t n;
 
 	if (h == NULL || strcmp(h, "*") == 0)
-		return QN_I64_NULL;
-	size_t n = strlen(h);
-	if (n < 4 || h[0] != '"' || h[1] != 'v' || h[n - 1] != '"')
-		return 0;
-	return qn_json_i64((struct qn_span){h + 2, n - 3}, &version) && version > 0 ? version : 0;
+		return NULL;
+	for (const char *p = h; *p != '\0'; p += n > 0 ? n : 1) {
+		n = tag_length(p);
+		if (n > 0 && (p == h || p[-1] != '/'))
+			bases = qn_printf(r->arena, "%s,%lld", bases, (long long)tag_version(p, n));
+	}
+	return qn_printf(r->arena, "%s}", bases);
+}
+
+static const char *base_version(const struct qn_request *r, int64_t version)
+{
+	return version == QN_I64_NULL ? NULL : qn_printf(r->arena, "{%lld}", (long long)version);
 }
 
 static enum qn_err update(struct qn_request *r)
@@ -213,14 +246,14 @@ static enum qn_err update(struct qn_request *r)
 	struct document *d = qn_new(r->arena, struct document);
 	struct document_ref ref = caller(r);
 	const struct graph_in *in = r->in;
-	int64_t matched = if_match(r);
+	const char *matched = if_match(r);
 	struct document_save save = {.name = in->name, .data = in->data, .message = in->commit_message,
-	    .base = matched != QN_I64_NULL ? matched : in->base_version, .is_public = in->is_public};
+	    .bases = matched != NULL ? matched : base_version(r, in->base_version), .is_public = in->is_public};
 
 	enum qn_err e = document_save(r->db, r->arena, &ref, &save, d);
 	if (e == QN_VERSION_CONFLICT) {
 		set_etag(r, d->version);
-		return matched != QN_I64_NULL ? QN_PRECONDITION : e;
+		return matched != NULL ? QN_PRECONDITION : e;
 	}
 	QN_TRY(e);
 	return reply_one(r, d);

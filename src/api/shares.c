@@ -54,32 +54,38 @@ static enum qn_err list(struct qn_request *r)
 	return qn_reply(r, out);
 }
 
-static enum qn_err put(struct qn_request *r, const char *who, const char *email)
+static enum qn_err reply_one(struct qn_request *r, const struct share *share)
 {
 	struct one_reply *out = qn_new(r->arena, struct one_reply);
-	struct share *share = qn_new(r->arena, struct share);
-	struct document_ref ref = graph(r);
-	const struct share_in *in = r->in;
 
-	QN_TRY(share_put(r->db, r->arena, &ref, who, email, in->permission, share));
 	out->share = share;
 	return qn_reply(r, out);
 }
 
 static enum qn_err create(struct qn_request *r)
 {
+	struct share *share = qn_new(r->arena, struct share);
+	struct document_ref ref = graph(r);
 	const struct share_in *in = r->in;
+	struct share wanted = {in->user_id, in->email, in->permission, 0};
 
 	if ((in->user_id == NULL) == (in->email == NULL)) {
 		qn_fault_add(r, "body", "user_id", "Name the user by user_id or by email, not both.", "one_of");
 		return QN_INVALID;
 	}
-	return put(r, in->user_id, in->email);
+	QN_TRY(share_grant(r->db, r->arena, &ref, &wanted, share));
+	return reply_one(r, share);
 }
 
 static enum qn_err update(struct qn_request *r)
 {
-	return put(r, r->param[1], NULL);
+	struct share *share = qn_new(r->arena, struct share);
+	struct document_ref ref = graph(r);
+	const struct share_in *in = r->in;
+	struct share wanted = {r->param[1], NULL, in->permission, 0};
+
+	QN_TRY(share_change(r->db, r->arena, &ref, &wanted, share));
+	return reply_one(r, share);
 }
 
 static enum qn_err delete(struct qn_request *r)
@@ -100,7 +106,7 @@ static const struct qn_route routes[] = {
 	    .errors = {QN_DENIED, QN_USER_NOT_FOUND, QN_CONFLICT}, .handler = create},
 	{QN_PUT, "/api/v1/graphs/{graph_id}/shares/{user_id}", "share.update", "Change what a user may do with a graph.",
 	    GRAPH, .body = &change_object, .body_max = 4096, .reply = &one_object,
-	    .errors = {QN_DENIED, QN_USER_NOT_FOUND, QN_CONFLICT}, .handler = update},
+	    .errors = {QN_DENIED, QN_SHARE_NOT_FOUND}, .handler = update},
 	{QN_DELETE, "/api/v1/graphs/{graph_id}/shares/{user_id}", "share.delete",
 	    "Stop sharing a graph with a user, or leave one that is shared with the caller.",
 	    GRAPH, .reply = &api_success_object, .errors = {QN_DENIED, QN_SHARE_NOT_FOUND}, .handler = delete},

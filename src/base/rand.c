@@ -44,12 +44,14 @@ void qn_uuid_print(char out[QN_UUID_LEN + 1], const uint8_t bytes[16])
 void qn_uuid_new(char out[QN_UUID_LEN + 1])
 {
 	uint8_t b[16];
-	uint64_t ms = (uint64_t)(qn_now() / 1000);
+	uint64_t us = (uint64_t)qn_now(), ms = us / 1000;
+	unsigned part = (unsigned)(us % 1000) * 4096 / 1000; /* RFC 9562 §6.2, method 3 */
 
-	qn_random(b + 6, 10);
+	qn_random(b + 8, 8);
 	for (int i = 0; i < 6; i++)
 		b[i] = (uint8_t)(ms >> (40 - 8 * i));
-	b[6] = (uint8_t)((b[6] & 0x0f) | 0x70);
+	b[6] = (uint8_t)(0x70 | part >> 8);
+	b[7] = (uint8_t)part;
 	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
 	qn_uuid_print(out, b);
 }

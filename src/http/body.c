@@ -168,13 +168,21 @@ static void default_value(struct qn_request *r, const struct qn_field *f, void *
 		r->why = "a default that does not fit its field";
 }
 
+static bool blamed(const struct qn_request *r, const char *where, const char *field)
+{
+	for (size_t i = 0; i < r->nfaults; i++)
+		if (strcmp(r->faults[i].where, where) == 0 && strcmp(r->faults[i].field, field) == 0)
+			return true;
+	return false;
+}
+
 /* Required members that are missing; defaults for the others. */
 static void complete(struct qn_request *r, const struct qn_object *o, const char *where, void *dst)
 {
 	for (size_t i = 0; i < o->n; i++) {
 		const struct qn_field *f = &o->fields[i];
 		void *at = (char *)dst + f->offset;
-		if (is_set(f, at))
+		if (is_set(f, at) || blamed(r, where, f->name))
 			continue;
 		if (f->flags & QN_F_REQUIRED)
 			blame(r, where, f->name, "missing");
@@ -304,6 +312,17 @@ static void *blank(struct qn_request *r, const struct qn_object *o)
 	return dst;
 }
 
+/* A document over its size is as much too large as the body that holds it. */
+static enum qn_err judge(const struct qn_request *r)
+{
+	for (size_t i = 0; i < r->nfaults; i++)
+		if (strcmp(r->faults[i].type, "too_large") == 0)
+			return QN_TOO_LARGE;
+	return r->nfaults > 0 ? QN_INVALID : QN_OK;
+}
+
+static const struct qn_object no_members = {.name = "Nothing"};
+
 enum qn_err qn_body_decode(struct qn_request *r)
 {
 	const struct qn_route *route = r->route;
@@ -322,5 +341,8 @@ enum qn_err qn_body_decode(struct qn_request *r)
 			QN_TRY(decode_json(r, route->body, r->in));
 		complete(r, route->body, from_query ? "query" : "body", r->in);
 	}
-	return r->nfaults > 0 ? QN_INVALID : QN_OK;
+	/* Where no body is wanted one may come, but it may not want anything. */
+	if (route->body == NULL && route->method != QN_GET && r->body.n > 0)
+		QN_TRY(decode_json(r, &no_members, NULL));
+	return judge(r);
 }

@@ -185,7 +185,10 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 {
 	struct schemas s = {.b = b};
 
-	qn_buf_str(b, "  \"components\":{\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+	qn_buf_str(b, "  \"components\":{\n    \"responses\":{\"Unauthorized\":{\"description\":\"No bearer token, or one that is not "
+		      "accepted; code says why.\",\"content\":{\"application/problem+json\":{\"schema\":"
+		      "{\"$ref\":\"#/components/schemas/Problem\"}}}}},");
+	qn_buf_str(b, "\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
 		      "\"bearerFormat\":\"JWT\"}},\n    \"schemas\":{\n      ");
 	qn_buf_str(b, problem_schema);
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
@@ -264,14 +267,19 @@ static void error_response(struct qn_buf *b, const enum qn_err *errors, size_t n
 {
 	bool first = true;
 
-	qn_buf_printf(b, ",\n        \"%d\":{\"description\":\"", status);
+	/* Why a token is not taken has a dozen codes, which are the same everywhere. */
+	if (status == 401) {
+		qn_buf_str(b, ",\n        \"401\":{\"$ref\":\"#/components/responses/Unauthorized\"}");
+		return;
+	}
+	qn_buf_printf(b, ",\n        \"%d\":{\"description\":\"A problem.\",\"x-codes\":[", status);
 	for (size_t i = 0; i < n; i++) {
 		if (qn_err_status(errors[i]) != status)
 			continue;
-		qn_buf_printf(b, "%s%s", first ? "" : ", ", qn_err_code(errors[i]));
+		qn_buf_printf(b, "%s\"%s\"", first ? "" : ",", qn_err_code(errors[i]));
 		first = false;
 	}
-	qn_buf_str(b, "\",\"content\":{\"application/problem+json\":{\"schema\":"
+	qn_buf_str(b, "],\"content\":{\"application/problem+json\":{\"schema\":"
 		      "{\"$ref\":\"#/components/schemas/Problem\"}}}}");
 }
 

@@ -8,11 +8,14 @@
 #include "quoin/base/utf8.h"
 #include "server.h"
 
+/* Some clients send {} where no body is wanted. */
+enum { NO_BODY_BYTES = 1024 };
+
 /* What may decide something must come once: a second one is a way around the first (S5). */
 static const char *const once[] = {
 	"REQUEST_METHOD", "REQUEST_URI", "CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR", "QUOIN_APP",
 	"HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_IF_MATCH",
-	"HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", NULL,
+	"HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", NULL,
 };
 
 void qn_fault_add(struct qn_request *r, const char *where, const char *field, const char *msg, const char *type)
@@ -185,7 +188,7 @@ enum qn_err qn_request_params(struct qn_request *r, const struct qn_match *m)
 	for (size_t i = 0; i < QN_PATH_PARAMS && m->param[i].p != NULL; i++) {
 		if (param_is_int(r->route->path, i)) {
 			if (!read_int(m->param[i], &r->param_int[i]))
-				return r->route->missing;
+				return QN_NOT_FOUND;
 			continue;
 		}
 		char *id = qn_alloc(r->arena, QN_UUID_LEN + 1);
@@ -218,12 +221,10 @@ static int64_t content_length(const struct qn_request *r)
 enum qn_err qn_request_body(struct qn_request *r)
 {
 	int64_t n = content_length(r);
-	size_t most = r->route != NULL && r->route->body != NULL ? r->route->body_max : 0;
+	size_t most = r->route->body != NULL ? r->route->body_max : NO_BODY_BYTES;
 
 	if (n < 0)
 		return QN_BAD_REQUEST;
-	if (n > 0 && most == 0) /* a body where none is wanted: DELETE with {} and the like */
-		return n > 65536 ? QN_TOO_LARGE : QN_OK;
 	if ((size_t)n > most)
 		return QN_TOO_LARGE;
 	char *p = qn_alloc(r->arena, (size_t)n + 1);

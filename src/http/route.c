@@ -265,16 +265,23 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 		n = add_error(out, n, r->errors[i]);
 	if (strchr(r->path, '{') != NULL)
 		n = add_error(out, n, r->missing);
+	if (strstr(r->path, ":int}") != NULL)
+		n = add_error(out, n, QN_NOT_FOUND);
 	if (r->flags & QN_R_IF_MATCH)
 		n = add_error(out, n, QN_PRECONDITION);
-	if (!(r->auth & QN_AUTH_PUBLIC))
-		n = add_error(out, n, r->auth & QN_AUTH_LOCAL ? QN_DENIED : QN_UNAUTHENTICATED);
+	if (r->auth & QN_AUTH_LOCAL)
+		n = add_error(out, n, QN_DENIED);
+	if (r->auth & QN_AUTH_USER) {
+		n = add_error(out, n, QN_UNAUTHENTICATED);
+		n = add_error(out, n, QN_MIXED_CREDENTIALS);
+		n = add_error(out, n, QN_SUSPENDED);
+	}
 	if (r->body != NULL) {
 		n = add_error(out, n, QN_BAD_JSON);
 		n = add_error(out, n, QN_TOO_LARGE);
 		n = add_error(out, n, QN_MEDIA_TYPE);
 	}
-	if (r->body != NULL || r->query != NULL)
+	if (r->query != NULL || r->method != QN_GET) /* where no body is wanted, one that says something */
 		n = add_error(out, n, QN_INVALID);
 	if (r->flags & QN_R_ONCE) {
 		n = add_error(out, n, QN_KEY_REUSED);

@@ -227,7 +227,7 @@ enum qn_err document_save(struct qn_db *db, struct qn_arena *a, const struct doc
 
 	if (in->data.p != NULL)
 		qn_sha256(in->data.p, in->data.n, digest);
-	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_SAVE, &rows, REF(ref), qn_a_i64(in->base),
+	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_SAVE, &rows, REF(ref), qn_a_str(in->bases),
 	    qn_a_str(in->name), qn_a_bool(in->is_public), qn_a_json(in->data),
 	    qn_a_bytes(in->data.p != NULL ? digest : NULL, sizeof(digest)), qn_a_str(in->message)));
 	qn_rows_get(rows, 0, &row_object, ret);

@@ -12,9 +12,9 @@
 	    "SELECT r.level, r.is_public, s.user_id, u.email, s.permission, s.created_at "         \
 	    "FROM (" RIGHTS ") r LEFT JOIN document_shares s ON s.document_id = r.id "             \
 	    "LEFT JOIN users u ON u.id = s.user_id ORDER BY s.created_at, s.user_id LIMIT 1000")   \
-	X(SHARE_PUT, WRITE, 7,                                                                     \
+	X(SHARE_PUT, WRITE, 8,                                                                     \
 	    "SELECT outcome, user_id, email, permission, created_at "                              \
-	    "FROM document_share($1, $2, $3, $4, $5, $6, $7)")                                     \
+	    "FROM document_share($1, $2, $3, $4, $5, $6, $7, $8)")                                     \
 	X(SHARE_DELETE, WRITE, 5,                                                                  \
 	    "WITH r AS (" RIGHTS "), gone AS (DELETE FROM document_shares s USING r "              \
 	    "WHERE s.document_id = r.id AND s.user_id = $5 AND (r.level >= 3 OR $5 = $2) "         \
@@ -51,21 +51,43 @@ enum qn_err share_list(struct qn_db *db, struct qn_arena *a, const struct docume
 	return QN_OK;
 }
 
-enum qn_err share_put(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
-    const char *who, const char *email, const char *permission, struct share *ret)
+static enum qn_err outcome(const char *word)
+{
+	static const struct {
+		const char *word;
+		enum qn_err err;
+	} words[] = {{"saved", QN_OK}, {"missing", QN_NOT_FOUND}, {"denied", QN_DENIED}, {"share", QN_SHARE_NOT_FOUND},
+	    {"user", QN_USER_NOT_FOUND}, {"owner", QN_CONFLICT}};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i].word, word) == 0)
+			return words[i].err;
+	return QN_INTERNAL;
+}
+
+/* Every call of document_share answers with one row. */
+static enum qn_err put(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const struct share *in, bool change, struct share *ret)
 {
 	struct qn_rows *rows;
 
-	QN_TRY(QN_EXEC(db, a, share_set, SHARE_PUT, &rows, REF(ref), qn_a_str(who), qn_a_str(email),
-	    qn_a_str(permission)));
-	const char *word = qn_rows_str(rows, 0, 0);
-	if (strcmp(word, "saved") != 0)
-		return strcmp(word, "missing") == 0 ? QN_NOT_FOUND
-		    : strcmp(word, "denied") == 0   ? QN_DENIED
-		    : strcmp(word, "user") == 0     ? QN_USER_NOT_FOUND
-						    : QN_CONFLICT;
+	QN_TRY(QN_EXEC(db, a, share_set, SHARE_PUT, &rows, REF(ref), qn_a_str(in->user_id), qn_a_str(in->email),
+	    qn_a_str(in->permission), qn_a_bool(change)));
+	QN_TRY(outcome(qn_rows_str(rows, 0, 0)));
 	qn_rows_get(rows, 0, &share_object, ret);
 	return QN_OK;
+}
+
+enum qn_err share_grant(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const struct share *in, struct share *ret)
+{
+	return put(db, a, ref, in, false, ret);
+}
+
+enum qn_err share_change(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const struct share *in, struct share *ret)
+{
+	return put(db, a, ref, in, true, ret);
 }
 
 enum qn_err share_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref, const char *who)

@@ -9,7 +9,7 @@
 void qn_random(void *p, size_t n);
 
 #define QN_UUID_LEN 36
-/* A UUIDv7 (RFC 9562) of now, lower case, NUL-terminated. */
+/* A UUIDv7 (RFC 9562) of now to the microsecond, so ids sort as they were made; lower case, NUL-terminated. */
 void qn_uuid_new(char out[QN_UUID_LEN + 1]);
 void qn_uuid_print(char out[QN_UUID_LEN + 1], const uint8_t bytes[16]);
 /* Any UUID in its 36-byte form; writes it in lower case. */

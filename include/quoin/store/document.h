@@ -36,7 +36,7 @@ struct document_save {
 	const char *name;      /* NULL: as it is */
 	struct qn_span data;   /* absent: as it is */
 	const char *message;
-	int64_t base;          /* version that was edited; QN_I64_NULL: any */
+	const char *bases;     /* versions that may have been edited, "{7,3}"; NULL: any */
 	qn_tri is_public;
 };
 

@@ -1,0 +1,298 @@
+// The attack matrix: every route of the table × everybody who may not × ids that are not theirs. It is
+// made from `quoinctl routes --json`, so a new route is attacked without anybody writing a test; one
+// whose parameters or body cannot be made up here fails until it can.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+
+import { ok, problem, setup } from '../lib/setup.mjs';
+import { dev } from '../lib/stack.mjs';
+import { until } from '../lib/wait.mjs';
+
+let t, routes, schemas, people, world;
+
+/** What there is to attack: all of it is the owner's. */
+async function makeWorld() {
+	const { owner } = people;
+	const workspace = await t.workspace(owner);
+	const graph = await t.graph(owner, { workspace, data: { secret: randomUUID() } });
+	ok(await owner.as.put(graph.path, { data: { secret: randomUUID() } }));
+	const { execution } = ok(await owner.as.post(`${graph.path}/executions`));
+	for (const permission of ['read', 'write', 'admin'])
+		ok(await owner.as.post(`${graph.path}/shares`, { user_id: people[permission].id, permission }));
+	world = { workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1 };
+}
+
+/** All of the owner's rows as one digest: an attack that changes anything changes it. */
+const digest = () => t.stack.one(`
+	SELECT md5(string_agg(x, '|' ORDER BY x)) FROM (
+		SELECT w::text AS x FROM workspaces w WHERE owner_id = '${people.owner.id}'
+		UNION ALL SELECT d::text FROM documents d JOIN workspaces w ON w.id = d.workspace_id WHERE w.owner_id = '${people.owner.id}'
+		UNION ALL SELECT v.document_id || ' ' || v.version || encode(v.sha256, 'hex') FROM document_versions v
+			JOIN documents d ON d.id = v.document_id JOIN workspaces w ON w.id = d.workspace_id WHERE w.owner_id = '${people.owner.id}'
+		UNION ALL SELECT s::text FROM document_shares s WHERE document_id = '${world.graph_id}'
+		UNION ALL SELECT e.id || e.status || e.progress || coalesce(e.results::text, '') FROM executions e WHERE document_id = '${world.graph_id}') all_of_it`);
+
+const params = (route) => [...route.path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]);
+
+function target(route, ids = world) {
+	return route.path.replace(/\{(\w+)\}/g, (_, name) => {
+		assert.ok(ids[name] !== undefined, `${route.id}: what is a {${name}}? Say it in makeWorld()`);
+		return ids[name];
+	});
+}
+
+/** Bodies whose schema does not say all; others are made of their required members. */
+const bodies = {
+	ShareNew: () => ({ user_id: people.stranger.id, permission: 'read' }),
+	GraphChange: () => ({ data: { changed: randomUUID() } }),
+	WorkspaceChange: () => ({ name: `changed ${randomUUID()}` }),
+	ExecutionChange: () => ({ progress: 50 }),
+};
+
+function valueOf(name, schema) {
+	if (world[name] !== undefined)
+		return world[name];
+	if (schema.enum)
+		return schema.enum[0];
+	const type = [schema.type].flat()[0];
+	if (schema.format === 'uuid')
+		return randomUUID();
+	return { string: 'x'.repeat(schema.minLength || 1), integer: schema.minimum ?? 1, boolean: true, object: {} }[type];
+}
+
+function body(route) {
+	if (!route.body)
+		return undefined;
+	if (bodies[route.body])
+		return bodies[route.body]();
+	const s = schemas[route.body];
+	return Object.fromEntries((s.required ?? []).map((name) => [name, valueOf(name, s.properties[name])]));
+}
+
+const call = (who, route, { ids, json = body(route), ...more } = {}) =>
+	who.request(route.method, target(route, ids), { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
+
+const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
+const ofTenants = () => routes.filter((r) => r.tenant);
+const has = (route, code) => route.errors.some((e) => e.code === code);
+
+before(async () => {
+	t = await setup();
+	routes = JSON.parse(await t.stack.ctl('routes', '--json')).routes;
+	schemas = (await t.http.get('/openapi.json')).json.components.schemas;
+	people = {};
+	for (const name of ['owner', 'read', 'write', 'admin', 'stranger', 'suspended'])
+		people[name] = await t.user(name);
+	await t.stack.rows(`UPDATE users SET suspended_at = now() WHERE id = '${people.suspended.id}'`);
+	await makeWorld();
+});
+after(() => t?.stop());
+
+describe('who has no right to be here at all', () => {
+	test('no token, a stranger’s word, an old one, one for somebody else, two kinds: refused on every route, nothing changed', async () => {
+		const { owner, suspended } = people;
+		const otherApp = t.stack.http('memorygraph');
+		const cases = [
+			['no token', { token: null }, 401, 'not-authenticated'],
+			['not a bearer token', { token: null, headers: { authorization: 'Basic YTpi' } }, 401, 'not-authenticated'],
+			['an expired token', { token: await t.issuer.token(owner.sub, { exp: 1_000_000_000, iat: 999_999_000 }) }, 401, 'token-expired'],
+			['a token for another audience', { token: await t.issuer.token(owner.sub, { aud: 'https://elsewhere.example' }) }, 401, 'token-audience'],
+			['a token and a key', { token: owner.token, headers: { 'x-api-key': 'fn_x' } }, 400, 'mixed-credentials'],
+			['a suspended user', { token: suspended.token }, 403, 'account-suspended'],
+		];
+		const was = await digest();
+		for (const route of ofUsers()) {
+			for (const [name, how, status, code] of cases) {
+				const r = await call(t.http, route, how);
+				assert.equal(r.status, status, `${route.id}, ${name}: ${r}`);
+				problem(r, code);
+			}
+			const r = await call(otherApp, route, { token: owner.token });
+			assert.equal(r.status, 401, `${route.id}, a token of another app: ${r}`);
+		}
+		otherApp.close();
+		assert.equal(await digest(), was);
+	});
+});
+
+describe('who has a right, but not to this', () => {
+	test('another user: 404 for every route with somebody’s id, and nothing changed', async () => {
+		const was = await digest();
+		for (const route of ofTenants().filter((r) => r.auth.includes('user'))) {
+			const r = await call(people.stranger.as, route);
+			assert.equal(r.status, 404, `${route.id}: ${r}`);
+			assert.equal(r.code, route.missing, route.id);
+		}
+		assert.equal(await digest(), was);
+	});
+
+	test('what belongs to one app is not there in another, for its own users too', async () => {
+		const email = `matrix.${randomUUID()}@example.com`;
+		await t.stack.ctl('user', 'add', '--app', 'memorygraph', email);
+		const token = (await t.stack.ctl('token', '--app', 'memorygraph', email)).trim();
+		const there = t.stack.http('memorygraph').as(token);
+		ok(await there.get('/api/v1/me'));
+		problem(await t.http.as(token).get('/api/v1/me'), 'token-issuer');
+		const was = await digest();
+		for (const route of ofTenants()) {
+			const r = await call(there, route);
+			assert.equal(r.status, 404, `${route.id}: ${r}`);
+		}
+		assert.equal(await digest(), was);
+		there.close();
+	});
+
+	test('ids that nobody has, and that are none, are answered as foreign ones', async () => {
+		for (const route of ofTenants().filter((r) => r.auth.includes('user'))) {
+			for (const id of [randomUUID(), 'none', `${randomUUID()}0`]) {
+				const r = await call(people.owner.as, route, { ids: { ...world, [route.tenant]: id } });
+				assert.equal(r.status, 404, `${route.id} ${id}: ${r}`);
+				assert.equal(r.code, route.missing, `${route.id} ${id}`);
+			}
+		}
+	});
+
+	test('a foreign id in a body: not found, and nothing made', async () => {
+		const count = () => t.stack.one('SELECT count(*) FROM documents');
+		const was = await count();
+		for (const route of ofUsers().filter((r) => r.body && !r.tenant)) {
+			const b = body(route);
+			if (!Object.keys(b).some((k) => world[k] !== undefined))
+				continue;
+			const r = await call(people.stranger.as, route, { json: b });
+			assert.equal(r.status, 404, `${route.id}: ${r}`);
+		}
+		assert.equal(await count(), was);
+	});
+
+	test('shares: a reader changes nothing; who may write may not share, publish or delete', async () => {
+		const leaves = new Set(['share.delete']); // of one's own share; tried below with somebody else's
+		const writes = new Set(['graph.update', 'graph.restore', 'execution.start', 'execution.update']);
+		const was = await digest();
+		for (const route of ofTenants().filter((r) => r.tenant === 'graph_id' && r.auth.includes('user'))) {
+			const ids = leaves.has(route.id) ? { ...world, user_id: people.write.id } : world;
+			const r = await call(people.read.as, route, { ids });
+			if (route.method === 'GET' && !has(route, 'denied'))
+				assert.equal(r.status, 200, `${route.id}: ${r}`);
+			else
+				problem(r, 'denied');
+		}
+		problem(await call(people.read.as, routes.find((r) => r.id === 'execution.update')), 'denied');
+		problem(await people.write.as.put(`/api/v1/graphs/${world.graph_id}`, { is_public: true }), 'denied');
+		for (const route of ofTenants().filter((r) => r.tenant === 'graph_id' && has(r, 'denied') && !writes.has(r.id)))
+			problem(await call(people.write.as, route), 'denied');
+		for (const route of ofTenants().filter((r) => r.tenant === 'workspace_id'))
+			for (const who of ['read', 'write', 'admin'])
+				assert.equal((await call(people[who].as, route)).status, 404, `${route.id} as ${who}`);
+		assert.equal(await digest(), was);
+	});
+
+	test('a right that was taken back is gone with the next request', async () => {
+		const g = await t.graph(people.owner);
+		ok(await people.owner.as.post(`${g.path}/shares`, { user_id: people.stranger.id, permission: 'admin' }));
+		ok(await people.stranger.as.get(g.path));
+		ok(await people.owner.as.delete(`${g.path}/shares/${people.stranger.id}`));
+		for (const route of ofTenants().filter((r) => r.tenant === 'graph_id' && r.auth.includes('user'))) {
+			const r = await call(people.stranger.as, route, { ids: { ...world, graph_id: g.id } });
+			assert.equal(r.status, 404, `${route.id}: ${r}`);
+		}
+	});
+});
+
+describe('what is wrong with the request itself', () => {
+	const { stringify } = JSON;
+
+	test('every route refuses what it must, with the right status, and changes nothing', async () => {
+		const { as } = people.owner;
+		const was = await digest();
+		for (const route of ofUsers()) {
+			const tries = [];
+			if (has(route, 'bad-json'))
+				tries.push(['bad-json', { body: '{' }]);
+			if (has(route, 'unsupported-media-type'))
+				tries.push(['unsupported-media-type', { headers: { 'content-type': 'text/plain' } }]);
+			if (has(route, 'body-too-large'))
+				tries.push(['body-too-large', { body: `${stringify(body(route))}${' '.repeat(route.body_max)}` }]);
+			if (has(route, 'invalid-body'))
+				tries.push(['invalid-body', route.method === 'GET' ? { query: 'limit=0' } : { body: '{"__proto":1}' }]);
+			if (has(route, 'precondition-failed'))
+				tries.push(['precondition-failed', { headers: { 'if-match': '"v999"' } }]);
+			for (const [code, { query, ...how }] of tries) {
+				const r = await call(as, { ...route, path: query ? `${route.path}?${query}` : route.path }, how);
+				problem(r, code);
+			}
+		}
+		assert.equal(await digest(), was);
+	});
+
+	test('a key used for another request, and one whose first request is not over', async () => {
+		const { owner } = people;
+		const app = await t.stack.one("SELECT id FROM apps WHERE slug = 'fig-nodes'");
+		for (const route of ofUsers().filter((r) => r.flags.includes('once'))) {
+			await makeWorld();
+			const key = randomUUID();
+			const headers = { 'idempotency-key': key };
+			ok(await call(owner.as, route, { headers }));
+			problem(await call(owner.as, { ...route, path: `${route.path}?again` }, { headers }), 'idempotency-key-reused');
+
+			const busy = randomUUID();
+			const hash = createHash('sha256').update(`${route.id}\n${busy}`).digest('hex');
+			const release = await holdLock(`hashtextextended('${app}' || '${owner.id}' || '${hash}', 1)`);
+			const r = await call(owner.as, route, { headers: { 'idempotency-key': busy } });
+			await release();
+			problem(r, 'request-in-progress');
+			assert.equal(r.headers['retry-after'], '1');
+			ok(await call(owner.as, route, { headers: { 'idempotency-key': busy } }));
+		}
+	});
+
+	/** The lock that a request with this key holds while it runs, held by a session of our own. */
+	async function holdLock(expression) {
+		const psql = spawn(dev, ['psql', '--state', t.stack.state, '-X', '-q'], { stdio: ['pipe', 'pipe', 'inherit'] });
+		let said = '';
+		psql.stdout.on('data', (d) => {
+			said += d;
+		});
+		const say = async (statement, word) => {
+			psql.stdin.write(`${statement};\n\\echo ${word}\n`);
+			await until(word, () => said.includes(word));
+		};
+		await say(`SELECT pg_advisory_lock(${expression})`, 'lock-is-held');
+		return async () => {
+			await say(`SELECT pg_advisory_unlock(${expression})`, 'lock-is-free');
+			psql.stdin.end();
+		};
+	}
+
+	test('every error that needs a state of its own', async () => {
+		const { owner, read } = people;
+		const g = await t.graph(owner);
+		const none = randomUUID();
+		problem(await owner.as.get(`${g.path}/versions/99`), 'version-not-found');
+		problem(await owner.as.post(`${g.path}/restore/99`), 'version-not-found');
+		problem(await owner.as.put(g.path, { data: { a: 2 }, base_version: 99 }), 'version-conflict');
+		problem(await owner.as.post(`${g.path}/shares`, { user_id: none, permission: 'read' }), 'user-not-found');
+		problem(await owner.as.post(`${g.path}/shares`, { user_id: owner.id, permission: 'read' }), 'conflict');
+		problem(await owner.as.put(`${g.path}/shares/${none}`, { permission: 'read' }), 'share-not-found');
+		problem(await owner.as.delete(`${g.path}/shares/${none}`), 'share-not-found');
+		problem(await read.as.get('/api/v1/public/graphs/none'), 'graph-not-found');
+		problem(await read.as.get(`/api/v1/public/graphs/${world.graph_id}`), 'graph-not-found');
+		const { execution } = ok(await owner.as.post(`${g.path}/executions`));
+		problem(await owner.as.put(`/api/v1/executions/${execution.id}`, { status: 'completed' }), 'execution-state');
+		const strict = await t.graph(owner, { workspace: await t.workspace(owner, { require_base: true }) });
+		problem(await owner.as.put(strict.path, { data: { a: 2 } }), 'precondition-required');
+	});
+
+	test('the owner may do all of it: the matrix attacks what works', async () => {
+		for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
+			for (const route of ofUsers().filter((r) => r.method === method)) {
+				if (method === 'DELETE')
+					await makeWorld();
+				const r = await call(people.owner.as, route);
+				assert.equal(r.status, 200, `${route.id}: ${r}`);
+			}
+		}
+	});
+});
