@@ -9,8 +9,6 @@
 
 #include "quoin/base/clock.h"
 
-enum { REST_US = 100000, CONNECT_US = 2000000 };
-
 static void set_why(struct conn *c, const char *what, const char *detail)
 {
 	snprintf(c->why, sizeof(c->why), "%s: %s", what, detail);
@@ -23,13 +21,17 @@ void conn_close(struct conn *c)
 {
 	PQfinish(c->pg);
 	c->pg = NULL;
+	c->ending = false;
 	c->largest = 0;
 	memset(c->prepared, 0, sizeof(c->prepared));
 }
 
-/* The connection is of no more use; nobody tries again for a moment. */
-static enum qn_err lose(struct conn *c, const char *what)
+/* The connection is of no more use. */
+static enum qn_err lose(struct conn *c, const char *what, int64_t deadline)
 {
+	c->timed_out = qn_mono_us() >= deadline;
+	if (c->timed_out)
+		what = "no answer in time";
 	set_why(c, what, c->pg != NULL ? PQerrorMessage(c->pg) : "no connection");
 	conn_close(c);
 	if (c->board != NULL)
@@ -53,6 +55,15 @@ bool conn_wait(struct conn *c, short events, int64_t deadline)
 	}
 }
 
+/* A server that shuts down says so to idle connections too; all other notices are nobody's business. */
+static void notice(void *arg, const PGresult *res)
+{
+	struct conn *c = arg;
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	c->ending = c->ending || (state != NULL && strncmp(state, "57P", 3) == 0);
+}
+
 /* Settings of every session: no statement, lock or forgotten transaction outlives our patience. */
 static PGconn *start(struct conn *c)
 {
@@ -74,27 +85,32 @@ static enum qn_err connect_within(struct conn *c, int64_t deadline)
 
 	c->pg = start(c);
 	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
-		return lose(c, "connect");
+		return lose(c, "connect", deadline);
+	PQsetNoticeReceiver(c->pg, notice, c);
+	PQsetErrorVerbosity(c->pg, PQERRORS_TERSE); /* no DETAIL, which quotes what people sent, in the log */
 	while (want != PGRES_POLLING_OK) {
-		if (want == PGRES_POLLING_FAILED)
-			return lose(c, "connect");
-		if (!conn_wait(c, want == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
-			return lose(c, "connect timed out");
+		if (want == PGRES_POLLING_FAILED ||
+		    !conn_wait(c, want == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
+			return lose(c, "connect", deadline);
 		want = PQconnectPoll(c->pg);
 	}
 	if (PQsetnonblocking(c->pg, 1) != 0)
-		return lose(c, "connect");
+		return lose(c, "connect", deadline);
 	return QN_OK;
 }
 
-/* Whether the server closed an idle connection: said by one look at the socket. */
+/* Whether the server closed an idle connection, or said that it will: by a look at the socket. */
 static bool went_away(struct conn *c)
 {
 	struct pollfd p = {.fd = PQsocket(c->pg), .events = POLLIN};
 
-	if (poll(&p, 1, 0) <= 0)
-		return false;
-	return PQconsumeInput(c->pg) == 0 || PQstatus(c->pg) != CONNECTION_OK;
+	if (PQstatus(c->pg) != CONNECTION_OK)
+		return true;
+	while (poll(&p, 1, 0) > 0)
+		if (PQconsumeInput(c->pg) == 0 || PQstatus(c->pg) != CONNECTION_OK)
+			return true;
+	PQisBusy(c->pg); /* reads what came, and so calls `notice` */
+	return c->ending;
 }
 
 enum qn_err conn_ready(struct conn *c)
@@ -106,10 +122,10 @@ enum qn_err conn_ready(struct conn *c)
 	conn_close(c);
 	if (now < c->rest_until)
 		return QN_DB_DOWN;
-	int64_t patience = c->timeout_us < CONNECT_US ? c->timeout_us : CONNECT_US;
+	int64_t patience = c->timeout_us < c->connect_us ? c->timeout_us : c->connect_us;
 	enum qn_err e = connect_within(c, now + patience);
 	if (e != QN_OK)
-		c->rest_until = qn_mono_us() + REST_US;
+		c->rest_until = qn_mono_us() + c->rest_us;
 	else if (c->board != NULL)
 		qn_board_count(c->board, QN_COUNT_DB_CONNECTS, 1);
 	return e;
@@ -170,13 +186,13 @@ static enum qn_err prepare(struct conn *c, const struct step *s, int64_t deadlin
 	snprintf(name, sizeof(name), "q%d", s->number);
 	if (PQsendPrepare(c->pg, name, s->stmt->sql, 0, NULL) == 0 || !flush(c, deadline) ||
 	    !finish_command(c, deadline, &res))
-		return lose(c, "prepare");
+		return lose(c, "prepare", deadline);
 	bool ok = PQresultStatus(res) == PGRES_COMMAND_OK;
 	if (!ok)
 		set_why(c, s->stmt->name, PQresultErrorMessage(res));
 	PQclear(res);
 	if (!ok)
-		return PQstatus(c->pg) == CONNECTION_OK ? QN_INTERNAL : lose(c, "prepare");
+		return PQstatus(c->pg) == CONNECTION_OK ? QN_INTERNAL : lose(c, "prepare", deadline);
 	c->prepared[s->number] = true;
 	return QN_OK;
 }
@@ -290,8 +306,7 @@ enum qn_err conn_run(struct conn *c, struct step *steps, size_t n)
 	count(c, n, began);
 	if (!ok) {
 		drop_results(steps, n);
-		c->timed_out = qn_mono_us() >= deadline;
-		return lose(c, c->timed_out ? "no answer in time" : "connection lost");
+		return lose(c, "connection lost", deadline);
 	}
 	for (size_t i = 0; i < n; i++) {
 		size_t size = PQresultMemorySize(steps[i].res);

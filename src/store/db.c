@@ -10,6 +10,9 @@
 /* libpq keeps the room of its largest answer and question: a connection that grew so far is opened anew. */
 enum { FAT_CONNECTION = 2 * 1024 * 1024 };
 
+/* A standby that cannot be reached is left alone for longer, as the primary answers in its place. */
+enum { CONNECT_US = 2000000, REST_US = 100000, REPLICA_CONNECT_US = 500000, REPLICA_REST_US = 2000000 };
+
 struct qn_db {
 	struct conn primary, replica;
 	struct conn *used; /* by the last statement */
@@ -17,6 +20,7 @@ struct qn_db {
 	int depth;     /* of transactions open in C */
 	bool begun;    /* BEGIN was sent */
 	bool doomed;   /* an inner transaction was given up: the outer one may not commit */
+	bool lost;     /* the transaction went with its connection: nothing more is sent in it */
 };
 
 static char *copy(const char *s)
@@ -37,9 +41,12 @@ struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeou
 		qn_fatal("out of memory");
 	db->url = copy(url);
 	db->replica_url = copy(replica_url);
-	db->primary = (struct conn){.url = db->url, .name = name, .board = board, .timeout_us = timeout_ms * 1000};
+	db->primary = (struct conn){.url = db->url, .name = name, .board = board, .timeout_us = timeout_ms * 1000,
+	    .connect_us = CONNECT_US, .rest_us = REST_US};
 	db->replica = db->primary;
 	db->replica.url = db->replica_url;
+	db->replica.connect_us = REPLICA_CONNECT_US;
+	db->replica.rest_us = REPLICA_REST_US;
 	db->used = &db->primary;
 	return db;
 }
@@ -123,7 +130,8 @@ static enum qn_err judge(struct conn *c, const PGresult *res)
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return QN_OK;
 	enum qn_err e = meaning(res);
-	snprintf(c->why, sizeof(c->why), "%s", PQresultErrorMessage(res));
+	const char *why = PQresultErrorMessage(res);
+	snprintf(c->why, sizeof(c->why), "%.*s", (int)strcspn(why, "\n"), why);
 	if (c->board != NULL && (e == QN_INTERNAL || e == QN_DB_DOWN))
 		qn_board_count(c->board, QN_COUNT_DB_ERRORS, 1);
 	return e;
@@ -173,20 +181,21 @@ enum qn_err qn_exec(struct qn_db *db, struct qn_arena *a, const struct qn_stmt_s
 
 	if (nargs != (size_t)row->params || nargs > CONN_ARGS || s.number >= CONN_STATEMENTS)
 		qn_fatal("statement %s was given %zu parameters", row->name, nargs);
-	for (int attempt = 0;; attempt++) {
+	for (int attempt = 0; !db->lost; attempt++) {
 		struct conn *c = db->used = choose(db, row);
-		if (db->begun && c->pg == NULL)
-			return QN_DB_DOWN; /* the transaction went with its connection */
-		if (!db->begun)
-			QN_TRY(conn_ready(c));
-		enum qn_err e = run_statement(db, c, a, &s, ret);
-		if (e != QN_DB_DOWN || c->pg != NULL || db->depth > 0)
+		enum qn_err e = db->begun ? QN_OK : conn_ready(c);
+		bool ready = e == QN_OK;
+		if (ready)
+			e = run_statement(db, c, a, &s, ret);
+		db->lost = db->depth > 0 && c->pg == NULL;
+		if (!ready || e != QN_DB_DOWN || c->pg != NULL || db->depth > 0)
 			return e;
 		if (row->kind == QN_STMT_WRITE && c->sent)
 			return QN_UNCERTAIN;
 		if (attempt > 0 || c->timed_out) /* what was slow once is not tried twice */
 			return e;
 	}
+	return QN_DB_DOWN;
 }
 
 enum qn_err qn_db_prepare(struct qn_db *db, const struct qn_stmt_set *set, int stmt)
@@ -226,7 +235,7 @@ static void clean(struct conn *c)
 	PGTransactionStatusType status = PQtransactionStatus(c->pg);
 	if (status == PQTRANS_IDLE && c->largest < FAT_CONNECTION)
 		return;
-	if (status != PQTRANS_IDLE)
+	if (status != PQTRANS_IDLE && status != PQTRANS_UNKNOWN)
 		qn_log(QN_ERROR, "a request left its transaction open; the connection is dropped");
 	conn_close(c);
 }
@@ -234,7 +243,7 @@ static void clean(struct conn *c)
 void qn_db_reset(struct qn_db *db)
 {
 	db->depth = 0;
-	db->begun = db->doomed = false;
+	db->begun = db->doomed = db->lost = false;
 	clean(&db->primary);
 	clean(&db->replica);
 }
@@ -275,15 +284,14 @@ enum qn_err qn_tx_commit(struct qn_tx *tx)
 {
 	struct qn_db *db = tx->db;
 
-	if (db->depth > 1 || !db->begun) {
-		tx->open = false;
-		db->depth--;
-		return db->doomed && db->depth == 0 ? QN_INTERNAL : QN_OK;
-	}
-	if (db->doomed)
-		return QN_INTERNAL; /* the guard rolls back */
-	enum qn_err e = db->primary.pg == NULL ? QN_DB_DOWN : commit(db);
+	if (db->lost || (db->doomed && db->depth == 1))
+		return db->lost ? QN_DB_DOWN : QN_INTERNAL; /* the guard rolls back */
 	tx->open = false;
+	if (db->depth > 1 || !db->begun) {
+		db->depth--;
+		return QN_OK;
+	}
+	enum qn_err e = commit(db);
 	db->depth = 0;
 	db->begun = false;
 	return e;
@@ -303,7 +311,7 @@ void qn_tx_done(struct qn_tx *tx)
 	}
 	if (db->begun && db->primary.pg != NULL && run_text(&db->primary, "ROLLBACK", &res) == QN_OK)
 		PQclear(res);
-	db->begun = db->doomed = false;
+	db->begun = db->doomed = db->lost = false;
 }
 
 enum qn_err qn_db_listen(struct qn_db *db, const char *const *channels)

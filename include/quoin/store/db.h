@@ -72,9 +72,11 @@ struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeou
 void qn_db_free(struct qn_db *db);
 
 /*
- * One statement. QN_OK and the rows; QN_RETRY after a serialization failure or deadlock; QN_CONFLICT
- * after a unique or foreign key violation; QN_INVALID when Postgres refuses a value; QN_DB_DOWN when
- * nothing happened; QN_UNCERTAIN when a write outside a transaction was sent and its answer was lost.
+ * One statement. QN_OK and the rows; QN_RETRY after a serialization failure, a deadlock or a lock that
+ * was not had in time; QN_CONFLICT after a unique or foreign key violation; QN_INVALID when Postgres
+ * refuses a value; QN_DB_DOWN when nothing happened; QN_UNCERTAIN when a write outside a transaction
+ * was sent and its answer was lost. A transaction that loses its connection answers QN_DB_DOWN from
+ * then on.
  */
 enum qn_err qn_exec(struct qn_db *db, struct qn_arena *a, const struct qn_stmt_set *set, int stmt,
     const struct qn_arg *args, size_t nargs, struct qn_rows **ret) QN_MUST_CHECK;
@@ -91,7 +93,10 @@ const char *qn_db_why(const struct qn_db *db);
 /* Statements sent and microseconds waited since the last qn_db_reset. */
 void qn_db_cost(const struct qn_db *db, int64_t *ret_statements, int64_t *ret_us);
 
-/* Between requests: whatever the last one left (transaction, settings) is undone (SECURITY F13, T34). */
+/*
+ * Between requests: a transaction that the last one left open goes with its connection (SECURITY F13,
+ * T34). There is nothing else to undo, as no statement changes its session.
+ */
 void qn_db_reset(struct qn_db *db);
 
 /* SELECT 1 within the deadline. */
@@ -106,7 +111,11 @@ struct qn_tx {
 	bool open;
 };
 struct qn_tx qn_tx_begin(struct qn_db *db);
-/* QN_UNCERTAIN when COMMIT was sent and its answer was lost. */
+/*
+ * QN_UNCERTAIN when COMMIT was sent and its answer was lost; QN_DB_DOWN when the connection was lost
+ * before; QN_INTERNAL when a statement failed or an inner transaction was given up. In the last two the
+ * guard rolls back.
+ */
 enum qn_err qn_tx_commit(struct qn_tx *tx) QN_MUST_CHECK;
 void qn_tx_done(struct qn_tx *tx);
 #define QN_TX(name, db) __attribute__((cleanup(qn_tx_done))) struct qn_tx name = qn_tx_begin(db)
