@@ -78,10 +78,9 @@ void pg_server_up(struct pg *pg)
 	snprintf(sockets, sizeof(sockets), "unix_socket_directories=%s", pg->daemon.dir);
 	daemon_run(&pg->daemon,
 	    (const char *const[]){program("postgres"), "-D", "data", "-c", sockets, "-c",
-		"listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off", "-c",
-		"full_page_writes=off", "-c", "shared_buffers=16MB", "-c", "max_connections=40",
-		"-c", "deadlock_timeout=10ms", "-c", "autovacuum=off", "-c", "jit=off", "-c",
-		"max_parallel_workers=0", NULL});
+		"listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
+		"shared_buffers=16MB", "-c", "max_connections=40", "-c", "deadlock_timeout=10ms",
+		"-c", "autovacuum=off", "-c", "jit=off", "-c", "max_parallel_workers=0", NULL});
 	while (PQping(pg->url) != PQPING_OK) {
 		if (qn_mono_us() > until) {
 			daemon_show_log(&pg->daemon);
