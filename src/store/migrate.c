@@ -59,20 +59,21 @@ static const char *read_sql(struct run *r, const char *name)
 	return text;
 }
 
-/* NNNN_name.sql, or 0. */
-static int version_of(const char *name)
+static bool is_sql(const char *name)
 {
 	size_t n = strlen(name);
 
-	if (n < 10 || name[4] != '_' || strcmp(name + n - 4, ".sql") != 0)
+	return n > 4 && name[0] != '.' && strcmp(name + n - 4, ".sql") == 0;
+}
+
+/* Of NNNN_name.sql, where the name is of small letters, digits and underscores; 0 for any other. */
+static int version_of(const char *name)
+{
+	size_t digits = strspn(name, "0123456789"), n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+	if (digits != 4 || name[4] != '_' || n < 6 || strcmp(name + n, ".sql") != 0)
 		return 0;
-	int v = 0;
-	for (int i = 0; i < 4; i++) {
-		if (name[i] < '0' || name[i] > '9')
-			return 0;
-		v = v * 10 + (name[i] - '0');
-	}
-	return v;
+	return (int)strtol(name, NULL, 10);
 }
 
 static int by_version(const void *a, const void *b)
@@ -85,6 +86,8 @@ static enum qn_err add_file(struct run *r, const char *name, int version)
 	uint8_t digest[QN_SHA256_LEN];
 	struct migration *m = &r->list[r->n];
 
+	if (version == 0)
+		return fail(QN_INVALID, name, "is no name for a migration: NNNN_name.sql");
 	if (r->n == FILES_MAX)
 		return fail(QN_INVALID, name, "too many files");
 	m->version = version;
@@ -107,7 +110,7 @@ static enum qn_err list_files(struct run *r)
 	if (d == NULL)
 		return fail(QN_INVALID, r->o->dir, strerror(errno));
 	while (err == QN_OK && (e = readdir(d)) != NULL)
-		if (version_of(e->d_name) != 0)
+		if (is_sql(e->d_name))
 			err = add_file(r, e->d_name, version_of(e->d_name));
 	closedir(d);
 	QN_TRY(err);
@@ -223,6 +226,18 @@ static enum qn_err bring_up_to_date(struct run *r)
 	return QN_OK;
 }
 
+/* To look, nothing is made and nobody waited for: without a ledger nothing was applied yet. */
+static enum qn_err look(struct run *r)
+{
+	PGresult *res = run_sql(r, "ledger", "SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL");
+	bool there = PQntuples(res) == 1, asked = res != NULL;
+
+	PQclear(res);
+	if (!asked)
+		return QN_DB_DOWN;
+	return there ? read_ledger(r) : QN_OK;
+}
+
 static enum qn_err connect_and_run(struct run *r)
 {
 	r->pg = PQconnectdb(r->o->url);
@@ -230,6 +245,10 @@ static enum qn_err connect_and_run(struct run *r)
 		return fail(QN_DB_DOWN, "connect", PQerrorMessage(r->pg));
 	PQsetNoticeProcessor(r->pg, NULL, NULL);
 	QN_TRY(run_done(r, "settings", "SET client_min_messages = warning"));
+	if (r->o->dry_run || r->o->status) {
+		QN_TRY(look(r));
+		return bring_up_to_date(r);
+	}
 	QN_TRY(run_done(r, "lock", LOCK_SQL));
 	QN_TRY(run_done(r, "settings", "SET lock_timeout = '10s'")); /* never queue in front of the service */
 	QN_TRY(run_done(r, "ledger", LEDGER_SQL));

@@ -14,11 +14,15 @@ struct migrate_options {
 	const char *url;  /* of the schema's owner */
 	const char *dir;  /* of the files */
 	const char *role; /* that is granted DML on everything; "" none */
-	bool dry_run;     /* say what would be done */
-	bool status;      /* say what was done */
+	bool dry_run;     /* say what would be done, and change nothing */
+	bool status;      /* say what was done, and change nothing */
 };
 
-/* Says on `out` what it does and on stderr what went wrong. QN_OK, QN_DB_DOWN, QN_INVALID (files). */
+/*
+ * Says on `out` what it does and on stderr what went wrong. QN_OK, QN_DB_DOWN (Postgres), QN_INVALID:
+ * a gap or a repetition in the numbers, a .sql file of another name, one that changed after it was
+ * applied, or one too few.
+ */
 enum qn_err migrate_run(const struct migrate_options *o, FILE *out) QN_MUST_CHECK;
 
 #endif
