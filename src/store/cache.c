@@ -14,6 +14,9 @@ enum { KEY_MAX = 40 + 16 + 2 * QN_SHA256_LEN + 2 };
 /* After a failure memcached is not asked for this long. */
 #define REST_US 1000000
 
+/* Well below the mebibyte above which memcached refuses an item: what is larger is no copy worth keeping. */
+enum { VALUE_MAX = 512 * 1024 };
+
 struct qn_cache {
 	memcached_st *mc; /* NULL: no cache */
 	struct qn_board *board;
@@ -105,11 +108,12 @@ bool qn_cache_get(struct qn_cache *c, struct qn_arena *a, const char *kind, cons
 		return false;
 	char *value = memcached_get(c->mc, key, make_key(c, kind, id, key), &n, &flags, &rc);
 	settle(c, rc);
-	if (value == NULL) {
+	if (rc != MEMCACHED_SUCCESS) {
 		count(c, QN_COUNT_CACHE_MISSES);
+		free(value);
 		return false;
 	}
-	count(c, QN_COUNT_CACHE_HITS);
+	count(c, QN_COUNT_CACHE_HITS); /* with value NULL when it is empty */
 	*ret = (struct qn_span){qn_strndup(a, value, n), n};
 	free(value);
 	return true;
@@ -119,7 +123,9 @@ void qn_cache_set(struct qn_cache *c, const char *kind, const char *id, struct q
 {
 	char key[KEY_MAX];
 
-	if (!resting(c))
+	if (value.n > VALUE_MAX)
+		qn_cache_delete(c, kind, id); /* the value that it had is no longer right */
+	else if (!resting(c))
 		settle(c, memcached_set(c->mc, key, make_key(c, kind, id, key), value.p, value.n, (time_t)seconds, 0));
 }
 
