@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -212,6 +213,45 @@ void daemon_kill(struct daemon *d, int sig)
 	kill(d->pid, SIGCONT);
 	ask(d, 'w', NULL);
 	d->pid = 0;
+}
+
+static bool stopped(const char *stat_file)
+{
+	char text[512] = "";
+	FILE *f = fopen(stat_file, "re");
+
+	if (f == NULL)
+		return true; /* that thread is gone */
+	size_t n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	const char *state = strrchr(text, ')'); /* "PID (name) S ..." */
+	return state != NULL && state[1] == ' ' && state[2] == 'T';
+}
+
+void process_freeze(pid_t pid)
+{
+	char pattern[64];
+	bool all = false;
+
+	assert_return_code(kill(pid, SIGSTOP), errno);
+	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/stat", (int)pid);
+	for (int i = 0; !all; i++) {
+		glob_t threads;
+		assert_in_range(i, 0, PATIENCE_MS);
+		assert_int_equal(glob(pattern, 0, NULL, &threads), 0);
+		all = true;
+		for (size_t t = 0; t < threads.gl_pathc; t++)
+			all = stopped(threads.gl_pathv[t]) && all;
+		globfree(&threads);
+		if (!all)
+			poll(NULL, 0, 1);
+	}
+}
+
+void process_thaw(pid_t pid)
+{
+	kill(pid, SIGCONT);
 }
 
 void daemon_show_log(const struct daemon *d)

@@ -27,6 +27,10 @@ int daemon_do(struct daemon *d, const char *const *argv);
 /* Sends a signal that ends the program, and waits for the end. */
 void daemon_kill(struct daemon *d, int sig);
 
+/* Stops a process, all of it, as SIGSTOP does but not until it gets to it; lets it go on. */
+void process_freeze(pid_t pid);
+void process_thaw(pid_t pid);
+
 /* The last of what was said, on stderr. */
 void daemon_show_log(const struct daemon *d);
 

@@ -628,11 +628,11 @@ static void a_frozen_backend_costs_one_deadline(void **state)
 		if (cases[i].prepared)
 			assert_int_equal(qn_db_prepare(db, &test_set, cases[i].stmt), QN_OK);
 		pid_t pid = backend();
-		assert_return_code(kill(pid, SIGSTOP), errno);
+		process_freeze(pid);
 		int64_t began = qn_mono_us();
 		enum qn_err e = run(cases[i].stmt);
 		int64_t us = qn_mono_us() - began;
-		kill(pid, SIGCONT);
+		process_thaw(pid);
 		if (e != cases[i].err)
 			fail_msg("%s: %s", cases[i].name, qn_err_name(e));
 		if (us < (SHORT_MS - 10) * MS || us > (SHORT_MS + SHORT_MS / 2) * MS)
@@ -646,16 +646,16 @@ static void a_frozen_server_costs_one_deadline(void **state)
 	(void)state;
 	hurry();
 	pid_t pid = backend();
-	assert_return_code(kill(pid, SIGSTOP), errno);
-	assert_return_code(kill(pg.daemon.pid, SIGSTOP), errno);
+	process_freeze(pid);
+	process_freeze(pg.daemon.pid);
 	int64_t began = qn_mono_us();
 	enum qn_err first = run(PID), second = QN_OK;
 	int64_t us = qn_mono_us() - began;
 	began = qn_mono_us();
 	second = run(PID); /* has to connect */
 	int64_t again = qn_mono_us() - began;
-	kill(pg.daemon.pid, SIGCONT);
-	kill(pid, SIGCONT);
+	process_thaw(pg.daemon.pid);
+	process_thaw(pid);
 	assert_int_equal(first, QN_DB_DOWN);
 	assert_int_equal(second, QN_DB_DOWN);
 	assert_in_range(us, 0, (SHORT_MS + SHORT_MS / 2) * MS);
@@ -674,24 +674,24 @@ static void a_frozen_backend_in_a_transaction(void **state)
 	{
 		QN_TX(tx, db);
 		assert_int_equal(run_2(ADD, 1, "a"), QN_OK);
-		assert_return_code(kill(pid, SIGSTOP), errno);
+		process_freeze(pid);
 		assert_int_equal(run_2(ADD, 2, "b"), QN_DB_DOWN);
 		assert_int_equal(qn_tx_commit(&tx), QN_DB_DOWN);
 	}
 	took(began, 0, 2 * SHORT_MS);
-	kill(pid, SIGCONT);
+	process_thaw(pid);
 	assert_int_equal(number(COUNT_ROWS), 0);
 
 	pid = backend();
 	{
 		QN_TX(tx, db);
 		assert_int_equal(run_2(ADD, 1, "a"), QN_OK);
-		assert_return_code(kill(pid, SIGSTOP), errno);
+		process_freeze(pid);
 		began = qn_mono_us();
 		assert_int_equal(qn_tx_commit(&tx), QN_UNCERTAIN);
 		took(began, SHORT_MS - 10, 2 * SHORT_MS);
 	}
-	kill(pid, SIGCONT);
+	process_thaw(pid);
 	pg_until(&pg, "SELECT count(*) = 1 FROM rows"); /* it was sent */
 }
 
