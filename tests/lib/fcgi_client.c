@@ -1,11 +1,5 @@
 #include "fcgi_client.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +7,15 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* Of the machine, not of what is tested. */
+#define MUST(what)                                                                                 \
+	do {                                                                                       \
+		if (!(what)) {                                                                     \
+			perror(#what);                                                             \
+			abort();                                                                   \
+		}                                                                                  \
+	} while (0)
 
 enum { ANSWER_BYTES = 64 * 1024 * 1024, RECORD_MAX = 65535, HEADER = 8 };
 
@@ -102,18 +105,18 @@ int fcgi_talk_start(struct fcgi_talk *t)
 {
 	int pair[2];
 
-	assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), errno);
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	t->fd = pair[0];
 	qn_buf_init(&t->answer, ANSWER_BYTES);
-	assert_int_equal(pthread_create(&t->thread, NULL, talk, t), 0);
+	MUST(pthread_create(&t->thread, NULL, talk, t) == 0);
 	return pair[1];
 }
 
 void fcgi_talk_end(struct fcgi_talk *t)
 {
-	assert_int_equal(pthread_join(t->thread, NULL), 0);
+	MUST(pthread_join(t->thread, NULL) == 0);
 	close(t->fd);
-	assert_false(t->answer.over);
+	MUST(!t->answer.over);
 }
 
 /* One record at *at; false when there is no whole one of ours. */
