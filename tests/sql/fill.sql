@@ -1,0 +1,46 @@
+-- A schema as it is after a while: 2,000 users, 20,000 documents in 4,000 workspaces, 30,000 versions. User 0 has a
+-- quarter of the documents, so that plans for the many and for the one who has much are both seen.
+CREATE FUNCTION t.user_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT ('0190a2b3-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+$$;
+CREATE FUNCTION t.workspace_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT ('0190a2b4-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+$$;
+CREATE FUNCTION t.document_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT ('0190a2b5-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+$$;
+
+SET client_min_messages = warning;
+TRUNCATE apps CASCADE;
+INSERT INTO apps (id, slug, name, config) VALUES
+    ('00000000-0000-7000-8000-0000000000aa', 'fig-nodes', 'F', '{}'), ('00000000-0000-7000-8000-0000000000bb', 'cue', 'C', '{}');
+INSERT INTO users (id, app_id, email, email_verified)
+    SELECT t.user_id(n), '00000000-0000-7000-8000-0000000000aa', 'user' || n || '@example.com', true FROM generate_series(0, 1999) n;
+INSERT INTO identities (app_id, issuer, subject, user_id)
+    SELECT '00000000-0000-7000-8000-0000000000aa', 'https://issuer.example/', 'subject' || n, t.user_id(n) FROM generate_series(0, 1999) n;
+INSERT INTO workspaces (id, app_id, owner_id, name)
+    SELECT t.workspace_id(n), '00000000-0000-7000-8000-0000000000aa', t.user_id(n % 2000), 'w' || n FROM generate_series(0, 3999) n;
+-- Every fourth is user 0's, in his first workspace.
+INSERT INTO documents (id, app_id, workspace_id, kind, name, sha256)
+    SELECT t.document_id(n), '00000000-0000-7000-8000-0000000000aa',
+           t.workspace_id(CASE WHEN n % 4 = 0 THEN 0 ELSE n % 4000 END), 'graph', 'd' || n, sha256(n::text::bytea)
+      FROM generate_series(0, 19999) n;
+INSERT INTO document_versions (document_id, version, data, sha256, size, created_by)
+    SELECT t.document_id(n), 1, '{"n":1}', sha256(n::text::bytea), 7, t.user_id(n % 2000) FROM generate_series(0, 19999) n;
+UPDATE documents SET version = 2 WHERE id IN (SELECT t.document_id(2 * n) FROM generate_series(0, 9999) n);
+INSERT INTO document_versions (document_id, version, data, sha256, size, created_by)
+    SELECT t.document_id(2 * n), 2, '{"n":2}', sha256(n::text::bytea), 7, t.user_id(n % 2000) FROM generate_series(0, 9999) n;
+INSERT INTO document_shares (document_id, app_id, user_id, permission)
+    SELECT t.document_id(n), '00000000-0000-7000-8000-0000000000aa', t.user_id((n * 7 + 1) % 2000), 'read'
+      FROM generate_series(0, 9999) n;
+INSERT INTO executions (id, app_id, document_id, user_id, version)
+    SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', t.document_id(n), t.user_id(n % 2000), 1
+      FROM generate_series(0, 19999) n;
+INSERT INTO idempotency_keys (app_id, principal, key_hash, request_hash, status, reply, created_at)
+    SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n % 2000)::text, sha256(n::text::bytea), '', 200, '',
+           now() - n * interval '8 s'
+      FROM generate_series(0, 19999) n;
+INSERT INTO jobs (id, kind, payload, run_at, dead_at)
+    SELECT gen_random_uuid(), 'x', '{}', now() + (n - 100) * interval '1 s', CASE WHEN n % 2 = 0 THEN now() END
+      FROM generate_series(0, 19999) n;
+VACUUM ANALYZE;
