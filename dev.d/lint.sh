@@ -38,10 +38,11 @@ lint_tidy() {
 	local dir=$STATE/test/tidy
 	mkdir -p "$dir"
 	{
-		printf '%s\n' -std=c11 -D_GNU_SOURCE "-I$SRC/include" '-DQUOIN_DATADIR=""' '-DQUOIN_SYSCONFDIR=""'
-		pkg-config --cflags libpq json-c libjwt libcrypto libcurl libmemcached | tr ' ' '\n'
+		printf '%s\n' -std=c11 -D_GNU_SOURCE "-I$SRC/include" '-DQUOIN_DATADIR=""' '-DQUOIN_SYSCONFDIR=""' \
+			'-DPACKAGE_NAME=""' '-DPACKAGE_VERSION=""'
+		pkg-config --cflags libpq libcrypto libcurl libmemcached | tr ' ' '\n'
 	} >"$dir/compile_flags.txt"
-	sources '*.c' | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$dir"
+	sources '*.c' | grep ^src/ | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$dir"
 }
 
 lint_cppcheck() {

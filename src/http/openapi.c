@@ -301,7 +301,7 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 	}
 	if (r->flags & QN_R_ETAG)
 		qn_buf_str(b, ",\n        \"304\":{\"description\":\"What the client has is still right.\"}");
-	if (r->flags & QN_R_HEALTH) {
+	if ((r->flags & QN_R_HEALTH) != 0 && r->reply != NULL) {
 		qn_buf_str(b, ",\n        \"503\":{\"description\":\"Not now.\",\"content\":{\"application/json\":{\"schema\":");
 		reference(b, r->reply, "");
 		qn_buf_str(b, "}}}");
