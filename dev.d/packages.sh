@@ -8,7 +8,7 @@ PACKAGES_RUN=(nginx memcached postgresql-15)
 need() {
 	local missing=() p
 	for p in "$@"; do
-		installed "$p" || missing+=("$p")
+		installed "$p" || [[ " ${missing[*]} " == *" $p "* ]] || missing+=("$p")
 	done
 	[ ${#missing[@]} -eq 0 ] && return
 	if [ "$(id -u)" -eq 0 ]; then
