@@ -8,6 +8,7 @@ verb_up() {
 	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}"
 	state_open make
 	state_lock
+	! port_taken || die "something else is on port $PORT: choose one with --port"
 	build_docs & # as slow as the network
 	local already='' docs=$!
 	build "$BUILD"
@@ -26,6 +27,12 @@ verb_up() {
 	fi
 	trap - EXIT INT TERM HUP
 	say "  its end         ./dev down$(with)"
+}
+
+# By another than our own nginx.
+port_taken() {
+	pid_of nginx >/dev/null && [ "$PORT" = "$(cat "$STATE/port")" ] && return 1
+	(exec 7<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null
 }
 
 stack_up() {
