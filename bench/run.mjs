@@ -7,10 +7,11 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { verdicts } from './lib/budget.mjs';
+import { instructions } from './lib/callgrind.mjs';
 import { make_document } from './lib/document.mjs';
 import { PEER_NAMES, start_peer } from './lib/peers.mjs';
 import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
-import { cpu_us, stop_all } from './lib/sh.mjs';
+import { cpu_us, machine_us, stop_all } from './lib/sh.mjs';
 import { open_stack } from './lib/stack.mjs';
 import { print_report } from './lib/table.mjs';
 import { CONNECTIONS, median, pgbench, wrk } from './lib/wrk.mjs';
@@ -24,11 +25,14 @@ Measure the copy of Quoin that runs from DIR on port N beside its peers.
   --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
   --only A,B        of constant, read, list, write, versions, documents (all)
   --documents A,B   sizes for the flatness check (1000,1000000)
+  --patience N      seconds to spend on doing rounds again in which others took a tenth of the machine (0)
+  --callgrind       count the instructions of a request instead of timing it (needs valgrind)
   --check           exit 1 when a target of budgets.json is missed
   --help            print this and exit
 `;
 const BENCH = fileURLToPath(new URL('.', import.meta.url));
 const budgets = JSON.parse(readFileSync(`${BENCH}/budgets.json`, 'utf8'));
+const QUIET = 0.1; // of the machine
 const SMALL = budgets.flat.documents[0];
 
 const { values: options } = parseArgs({
@@ -36,8 +40,8 @@ const { values: options } = parseArgs({
     state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
     rounds: { type: 'string' }, seconds: { type: 'string' },
     peers: { type: 'string', default: PEER_NAMES.join(',') },
-    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' },
-    check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' }, patience: { type: 'string', default: '0' },
+    callgrind: { type: 'boolean', default: false }, check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
 });
 if (options.help) {
@@ -50,18 +54,28 @@ const seconds = Number(options.seconds ?? (options.quick ? 2 : 5));
 const sizes = options.documents ? list(options.documents).map(Number) : [SMALL, options.quick ? 100_000 : budgets.flat.documents.at(-1)];
 const only = new Set(list(options.only));
 
-// What a contender does, and the CPU time it takes for it: its own (with its nginx) and Postgres', which says the
-// same on a busy machine as on an idle one.
+// One round of a contender, with the CPU time that a request took: the server's (with its nginx) and Postgres'.
+// Whatever else the machine did meanwhile (others) spoils it: with --patience it is done again.
 const processes = { postgres: () => [] };
+let patience = Number(options.patience);
 async function timed(contender, s) {
-  const pids = { server: contender.serving?.() ?? [], postgres: processes.postgres() };
-  const before = { server: cpu_us(pids.server), postgres: cpu_us(pids.postgres) };
-  const r = await contender.run(s);
-  const requests = r.rps * s;
-  return {
-    ...r, server_us: (cpu_us(pids.server) - before.server) / requests,
-    postgres_us: (cpu_us(pids.postgres) - before.postgres) / requests,
-  };
+  for (;;) {
+    const pids = { server: contender.serving?.() ?? [], postgres: processes.postgres() };
+    const look = () => ({
+      server: cpu_us(pids.server), postgres: cpu_us(pids.postgres.slice(1)) + cpu_us(pids.postgres.slice(0, 1), true),
+      own: cpu_us([process.pid], true), ...machine_us(),
+    });
+    const before = look();
+    const r = await contender.run(s);
+    const after = look();
+    const spent = (key) => after[key] - before[key];
+    const others = (spent('busy') - spent('server') - spent('postgres') - spent('own')) / spent('all');
+    if (others <= QUIET || patience <= 0) {
+      const requests = r.rps * s;
+      return { ...r, others, server_us: spent('server') / requests, postgres_us: spent('postgres') / requests };
+    }
+    patience -= s;
+  }
 }
 
 // Each round runs every contender once, and no two rounds begin with the same one, so that whatever else the
@@ -77,7 +91,7 @@ async function interleave(contenders, before = () => {}) {
     }
   }
   return Object.fromEntries([...runs].map(([name, of]) => [name, {
-    ...Object.fromEntries(['rps', 'p50', 'p99', 'server_us', 'postgres_us'].map((key) => [key, median(of.map((r) => r[key]))])),
+    ...Object.fromEntries(['rps', 'p50', 'p99', 'server_us', 'postgres_us', 'others'].map((key) => [key, median(of.map((r) => r[key]))])),
     rounds: of.map((r) => Math.round(r.rps)),
   }]));
 }
@@ -178,10 +192,36 @@ async function measure(stack, dir) {
   return result;
 }
 
+// Instructions that a worker takes for each kind of request: the same on every run and every machine of a kind.
+async function count_instructions(stack, dir) {
+  await seed_documents(stack.admin, stack.owner, SMALL);
+  const headers = { authorization: `Bearer ${stack.auth.token}`, 'content-type': 'application/json', connection: 'close' };
+  const nonce = Date.now() % 1_000_000;
+  const requests = {
+    constant: () => ['/health/alive'],
+    read: (i) => [`/api/v1/graphs/${id(DOCUMENT, 1 + i)}`],
+    list: () => [`/api/v1/workspaces/${id(WORKSPACE, 1)}/graphs?limit=50`],
+    write: (i) => [`/api/v1/graphs/${id(DOCUMENT, 1 + i)}`, {
+      method: 'PUT', body: JSON.stringify({ data: make_document(100_000_000_000 + nonce * 10_000 + i) }),
+    }],
+  };
+  const counts = {};
+  for (const [name, make] of Object.entries(requests)) {
+    if (!only.has(name)) continue;
+    say(`instructions: ${name}`);
+    counts[name] = await instructions(stack, path.join(dir, name), (port, i) => {
+      const [url, init] = make(i);
+      return fetch(`http://127.0.0.1:${port}${url}`, { ...init, headers });
+    });
+    console.log(`${name.padEnd(10)} ${String(counts[name]).padStart(9)} instructions`);
+  }
+  return counts;
+}
+
 const dir = mkdtempSync(path.join(os.tmpdir(), 'quoin-bench-'));
 let stopping = false;
 async function stop(code) {
-  if (stopping) return;
+  if (stopping) return new Promise(() => {});
   stopping = true;
   await stop_all();
   rmSync(dir, { recursive: true, force: true });
@@ -191,10 +231,15 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop(130));
 
 try {
   const stack = await open_stack(options, dir);
+  if (options.callgrind) {
+    await count_instructions(stack, dir);
+    await stop(0);
+  }
   const result = await measure(stack, dir);
   result.about = {
     when: new Date().toISOString(), rounds, seconds, connections: CONNECTIONS, cpus: os.cpus().length,
-    cpu: os.cpus()[0].model, load: os.loadavg(), workers: stack.workers,
+    cpu: os.cpus()[0].model, workers: stack.workers,
+    others: median(Object.values(result.workloads).flatMap((w) => Object.values(w).map((m) => m.others))),
   };
   const judged = verdicts(result, budgets);
   result.budgets = judged;

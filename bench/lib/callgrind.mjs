@@ -23,7 +23,7 @@ async function count(stack, dir, requests, send) {
   const build = readFileSync(`${stack.state}/builddir`, 'utf8').trim();
   const child = start('valgrind', ['--tool=callgrind', `--callgrind-out-file=${dir}/out.%p`, '--quiet',
     `${build}/quoind`, '--pool=api', `--listen=${socket}`, '--workers=1'],
-  { ...stack.as, env: { PATH: process.env.PATH, HOME: '/nonexistent', TZ: 'UTC', QUOIN_CONFIG: `${stack.state}/quoin.env` } });
+  { ...stack.as, env: { PATH: process.env.PATH, HOME: '/nonexistent', TZ: 'UTC', QUOIN_CONFIG: `${stack.state}/quoin.env`, QUOIN_RUN_DIR: dir } });
   const { port } = await start_nginx(stack, `${dir}/nginx`, {
     map: (text) => text.replaceAll(/unix:[^;]*\/api\.sock/g, `unix:${socket}`), probe: '/health/alive',
   });

@@ -101,15 +101,24 @@ export function private_mib(pid) {
   return kib / 1024;
 }
 
-// CPU time that processes have had, in microseconds, all their threads.
-export function cpu_us(pids) {
-  let us = 0;
+const TICK_US = 10_000; // USER_HZ is 100 wherever Linux runs
+
+// CPU time that processes have had, in microseconds; with `reaped`, also that of their children that ended.
+export function cpu_us(pids, reaped = false) {
+  let ticks = 0;
   for (const pid of pids) {
     try {
-      for (const task of readdirSync(`/proc/${pid}/task`)) {
-        us += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1000;
-      }
+      const f = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ');
+      ticks += Number(f[11]) + Number(f[12]) + (reaped ? Number(f[13]) + Number(f[14]) : 0);
     } catch { /* it ended meanwhile */ }
   }
-  return us;
+  return ticks * TICK_US;
+}
+
+// What all CPUs of the machine did, in microseconds: {busy, all}.
+export function machine_us() {
+  const [user, nice, system, idle, iowait, irq, softirq, steal] =
+    /^cpu +(.*)$/m.exec(readFileSync('/proc/stat', 'utf8'))[1].split(' ').map(Number);
+  const busy = user + nice + system + irq + softirq + steal;
+  return { busy: busy * TICK_US, all: (busy + idle + iowait) * TICK_US };
 }

@@ -50,6 +50,7 @@ export async function open_stack(options, dir) {
 
   const metrics = await (await fetch(`http://127.0.0.1:${options.port}/metrics`)).text();
   stack.workers = [...metrics.matchAll(/^quoin_workers\{pool="api",.*\} (\d+)$/gm)].reduce((n, m) => n + Number(m[1]), 0);
+  if (stack.workers === 0) throw new Error('/metrics tells of no worker of the api pool');
   const master = Number(text('run/api.pid').split(' ')[0]);
   const bare = await start_bare(stack, dir);
   const nginx = await start_nginx(stack, `${dir}/nginx`, {

@@ -31,7 +31,7 @@ export function print_report(result, judged) {
   const width = lines[0].map((_, k) => Math.max(...lines.map((l) => l[k].length)));
   console.log(`\n×: how many times this row Quoin is; requests per second; p50/p99 in ms (pgbench: the mean); private MiB of the
 largest process (processes: all together). Medians of ${about.rounds} interleaved rounds of ${about.seconds} s, ${about.connections} connections,
-${about.cpus} CPUs shared with the load generator, ${about.workers} workers.\n`);
+${about.cpus} CPUs shared with the load generator, ${about.workers} workers; others took ${Math.round(100 * about.others)} % of the machine.\n`);
   for (const l of lines) console.log(l.map((text, k) => text.padEnd(width[k])).join('  ').trimEnd());
   console.log('\nCPU µs of a request, server (with its nginx) + Postgres:');
   for (const c of columns) {
