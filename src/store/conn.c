@@ -9,6 +9,13 @@
 
 #include "quoin/base/clock.h"
 
+/*
+ * A refused connection costs nothing and is tried again soon. One that is not answered holds a worker as
+ * long as it is waited for, and all that queue behind: after a silence the next attempt is a short one,
+ * and after that fails too, requests are refused at once for a while.
+ */
+enum { SILENT_REST_US = 1000000, DOUBT_US = 500000 };
+
 static void set_why(struct conn *c, const char *what, const char *detail)
 {
 	snprintf(c->why, sizeof(c->why), "%s: %s", what, detail);
@@ -64,7 +71,10 @@ static void notice(void *arg, const PGresult *res)
 	c->ending = c->ending || (state != NULL && strncmp(state, "57P", 3) == 0);
 }
 
-/* Settings of every session: no statement, lock or forgotten transaction outlives our patience. */
+/*
+ * Settings of every session: no statement, lock or forgotten transaction outlives our patience. The server
+ * gives up first, so that only one that is frozen costs the connection.
+ */
 static PGconn *start(struct conn *c)
 {
 	char options[256];
@@ -73,7 +83,7 @@ static PGconn *start(struct conn *c)
 	snprintf(options, sizeof(options),
 	    "-c statement_timeout=%lld -c lock_timeout=%lld -c idle_in_transaction_session_timeout=%lld "
 	    "-c TimeZone=UTC -c client_encoding=UTF8",
-	    (long long)ms, (long long)(ms * 3 / 4), (long long)(ms * 2));
+	    (long long)(ms * 7 / 8), (long long)(ms * 3 / 4), (long long)(ms * 2));
 	const char *const keys[] = {"dbname", "application_name", "options", NULL};
 	const char *const values[] = {c->url, c->name, options, NULL};
 	return PQconnectStartParams(keys, values, 1);
@@ -122,10 +132,13 @@ enum qn_err conn_ready(struct conn *c)
 	conn_close(c);
 	if (now < c->rest_until)
 		return QN_DB_DOWN;
-	int64_t patience = c->timeout_us < c->connect_us ? c->timeout_us : c->connect_us;
-	enum qn_err e = connect_within(c, now + patience);
+	int64_t patience = c->timed_out ? DOUBT_US : c->connect_us;
+	int64_t deadline = now + (c->timeout_us < patience ? c->timeout_us : patience);
+	enum qn_err e = connect_within(c, deadline);
+	c->timed_out = false;
+	now = qn_mono_us();
 	if (e != QN_OK)
-		c->rest_until = qn_mono_us() + c->rest_us;
+		c->rest_until = now + (now < deadline ? c->rest_us : SILENT_REST_US);
 	else if (c->board != NULL)
 		qn_board_count(c->board, QN_COUNT_DB_CONNECTS, 1);
 	return e;
@@ -300,7 +313,11 @@ enum qn_err conn_run(struct conn *c, struct step *steps, size_t n)
 	c->why[0] = '\0';
 	for (size_t i = 0; i < n; i++) {
 		steps[i].res = NULL;
-		QN_TRY(prepare(c, &steps[i], deadline));
+		enum qn_err e = prepare(c, &steps[i], deadline);
+		if (e != QN_OK) {
+			c->timed_out = c->pg == NULL && qn_mono_us() >= deadline;
+			return e;
+		}
 	}
 	bool ok = n == 1 ? run_one(c, steps, deadline) : run_pipeline(c, steps, n, deadline);
 	count(c, n, began);
