@@ -32,10 +32,10 @@ INSERT INTO workspaces (id, app_id, owner_id, name) VALUES (:'ws', :'app', :'ann
 INSERT INTO documents (id, app_id, workspace_id, kind, name, sha256) VALUES (:'doc', :'app', :'ws', 'graph', 'd', sha256('one'));
 INSERT INTO document_versions (document_id, version, data, sha256, size, created_by) VALUES (:'doc', 1, '"one"', sha256('one'), 5, :'ann');
 
--- document_save(app, user, kind, id, base, name, public, data, sha256, size, message)
+-- document_save(app, user, kind, id, bases, name, public, data, sha256, size, message)
 CREATE FUNCTION t.save(app uuid, who uuid, doc uuid, base integer, name text, public boolean, data text) RETURNS text
     LANGUAGE sql AS $$
-    SELECT concat_ws(' ', outcome, version::text) FROM document_save(app, who, 'graph', doc, base, name, public,
+    SELECT concat_ws(' ', outcome, version::text) FROM document_save(app, who, 'graph', doc, CASE WHEN base IS NOT NULL THEN ARRAY[base, 0] END, name, public,
         to_json(data), sha256(data::bytea), length(data), 'm')
 $$;
 SELECT t.is(t.save(:'app', :'ann', :'doc', NULL, NULL, NULL, 'two'), 'saved 2', 'new data is a new version');
@@ -65,9 +65,9 @@ SELECT t.is(t.save(:'app', :'ann', :'doc', 3, NULL, NULL, 'four'), 'saved 4', 'a
 UPDATE workspaces SET require_base = false WHERE id = :'ws';
 SELECT t.fails(format('SELECT t.save(%L, %L, %L, NULL, %L, NULL, NULL)', :'app', :'ann', :'doc', ''), '23514', 'an empty name is refused');
 
--- document_share(app, user, kind, id, who, email, permission)
+-- document_share(app, user, kind, id, who, email, permission, change)
 CREATE FUNCTION t.share(app uuid, who uuid, doc uuid, target uuid, address text, permission text) RETURNS text LANGUAGE sql AS $$
-    SELECT concat_ws(' ', outcome, right(user_id::text, 1), s.permission) FROM document_share(app, who, 'graph', doc, target, address, permission) s
+    SELECT concat_ws(' ', outcome, right(user_id::text, 1), s.permission) FROM document_share(app, who, 'graph', doc, target, address, permission, false) s
 $$;
 SELECT t.is(t.share(:'app', :'bob', :'doc', :'eve', NULL, 'read'), 'missing', 'a stranger shares nothing');
 SELECT t.is(t.share(:'app', :'ann', :'doc', :'bob', NULL, 'read'), 'saved 2 read', 'the owner shares by id');

@@ -158,7 +158,7 @@ plans() {
 		plan VERSION_LIST "($app, $me, 'graph', $doc, NULL, 101)"
 		plan VERSION_GET "($app, $me, 'graph', $doc, 1)"
 		plan SHARE_LIST "($app, $me, 'graph', $doc)"
-		plan SHARE_PUT "($app, $me, 'graph', $doc, NULL, 'user5@example.com', 'read')"
+		plan SHARE_PUT "($app, $me, 'graph', $doc, NULL, 'user5@example.com', 'read', false)"
 		plan SHARE_DELETE "($app, $me, 'graph', $doc, t.user_id(5))"
 		plan EXECUTION_LIST "($app, $me, 'graph', $doc, NULL, 101)"
 		plan EXECUTION_START "($app, $me, 'graph', $doc, gen_random_uuid())"
@@ -239,7 +239,7 @@ two_saves() {
 	local call a b one=save_one two=save_two doc me
 	me=$(sql -c 'SELECT t.user_id(1)')
 	doc=$(sql -c "SELECT d.id FROM documents d JOIN workspaces w ON w.id = d.workspace_id WHERE w.owner_id = '$me' ORDER BY d.id LIMIT 1")
-	call="SELECT outcome, version FROM document_save('00000000-0000-7000-8000-0000000000aa', '$me', 'graph', '$doc', (SELECT version FROM documents WHERE id = '$doc'), NULL, NULL, '{\"a\":\"DATA\"}', sha256('DATA'), 9, NULL);"
+	call="SELECT outcome, version FROM document_save('00000000-0000-7000-8000-0000000000aa', '$me', 'graph', '$doc', ARRAY(SELECT version FROM documents WHERE id = '$doc'), NULL, NULL, '{\"a\":\"DATA\"}', sha256('DATA'), 9, NULL);"
 	session "$one"
 	session "$two"
 	tell "$one" "BEGIN; ${call//DATA/first}"
