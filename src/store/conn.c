@@ -138,7 +138,7 @@ enum qn_err conn_ready(struct conn *c)
 	c->timed_out = false;
 	now = qn_mono_us();
 	if (e != QN_OK)
-		c->rest_until = now + (now < deadline ? c->rest_us : SILENT_REST_US);
+		c->rest_until = now + (now < deadline || c->rest_us > SILENT_REST_US ? c->rest_us : SILENT_REST_US);
 	else if (c->board != NULL)
 		qn_board_count(c->board, QN_COUNT_DB_CONNECTS, 1);
 	return e;
@@ -313,11 +313,7 @@ enum qn_err conn_run(struct conn *c, struct step *steps, size_t n)
 	c->why[0] = '\0';
 	for (size_t i = 0; i < n; i++) {
 		steps[i].res = NULL;
-		enum qn_err e = prepare(c, &steps[i], deadline);
-		if (e != QN_OK) {
-			c->timed_out = c->pg == NULL && qn_mono_us() >= deadline;
-			return e;
-		}
+		QN_TRY(prepare(c, &steps[i], deadline));
 	}
 	bool ok = n == 1 ? run_one(c, steps, deadline) : run_pipeline(c, steps, n, deadline);
 	count(c, n, began);
