@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "quoin/base/log.h"
@@ -14,10 +15,47 @@
 struct qn_fcgi {
 	FCGX_Request request;
 	int listen_fd, epoll_fd;
-	struct timeval patience; /* of a read or a write on a connection */
+	struct timeval patience; /* of a read or a write on a connection, and of a whole request */
+	timer_t timer;           /* sends SIGALRM when a client takes longer to send one */
+	volatile int reading;    /* the socket that it watches, -1 none */
 	bool open;               /* a request is in hand */
 	bool lost;               /* a write failed */
 };
+
+/*
+ * Nothing more is read than what has come: the read that waits, or the next one, finds the end. A reply
+ * that is being written is not touched.
+ */
+static void on_alarm(int sig, siginfo_t *info, void *context)
+{
+	struct qn_fcgi *f = info->si_value.sival_ptr;
+	int kept = errno;
+
+	(void)sig;
+	(void)context;
+	if (info->si_code == SI_TIMER && f->reading >= 0)
+		shutdown(f->reading, SHUT_RD);
+	errno = kept;
+}
+
+static bool make_timer(struct qn_fcgi *f)
+{
+	struct sigaction sa = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
+	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value.sival_ptr = f};
+
+	return sigaction(SIGALRM, &sa, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &ev, &f->timer) == 0;
+}
+
+/* Watches the socket until a request was read to its end; -1 when it was. */
+static void watch(struct qn_fcgi *f, int fd)
+{
+	struct itimerspec t = {.it_value = {.tv_sec = fd < 0 ? 0 : f->patience.tv_sec}};
+
+	if (fd < 0 && f->reading < 0)
+		return;
+	f->reading = fd;
+	timer_settime(f->timer, 0, &t, NULL);
+}
 
 struct qn_fcgi *qn_fcgi_new(int listen_fd, int read_timeout_s)
 {
@@ -29,6 +67,9 @@ struct qn_fcgi *qn_fcgi_new(int listen_fd, int read_timeout_s)
 		qn_fatal("libfcgi does not start");
 	f->listen_fd = listen_fd;
 	f->patience.tv_sec = read_timeout_s;
+	f->reading = -1;
+	if (!make_timer(f))
+		qn_fatal("no timer: %s", strerror(errno));
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (f->epoll_fd < 0 || (listen_fd >= 0 && epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, listen_fd, &e) != 0))
 		qn_fatal("cannot wait for the socket: %s", strerror(errno));
@@ -41,6 +82,7 @@ void qn_fcgi_free(struct qn_fcgi *f)
 		return;
 	if (f->open)
 		qn_fcgi_finish(f);
+	timer_delete(f->timer);
 	close(f->epoll_fd);
 	free(f);
 }
@@ -54,8 +96,11 @@ enum qn_accepted qn_fcgi_take(struct qn_fcgi *f, int fd)
 	/* No lingering when it is closed, which may take two seconds: by then the body was read to its end, or
 	 * is not worth waiting for. */
 	f->request.detached = 1;
-	if (FCGX_Accept_r(&f->request) != 0)
+	watch(f, fd);
+	if (FCGX_Accept_r(&f->request) != 0) {
+		watch(f, -1);
 		return QN_ACCEPT_DROPPED;
+	}
 	f->request.keepConnection = 0;
 	f->open = true;
 	f->lost = false;
@@ -92,7 +137,10 @@ ssize_t qn_fcgi_read(struct qn_fcgi *f, void *p, size_t n)
 	int want = n > 1 << 20 ? 1 << 20 : (int)n;
 	int got = FCGX_GetStr(p, want, f->request.in);
 
-	return got == 0 && FCGX_GetError(f->request.in) != 0 ? -1 : got;
+	if (got > 0)
+		return got;
+	watch(f, -1); /* before the reply: a write that is interrupted would be lost */
+	return FCGX_GetError(f->request.in) != 0 ? -1 : 0;
 }
 
 bool qn_fcgi_write(struct qn_fcgi *f, const void *p, size_t n)
@@ -111,6 +159,7 @@ bool qn_fcgi_write(struct qn_fcgi *f, const void *p, size_t n)
 bool qn_fcgi_finish(struct qn_fcgi *f)
 {
 	/* In this order the end of the request leaves in the same write as the last of the reply. */
+	watch(f, -1);
 	FCGX_FClose(f->request.err);
 	bool flushed = FCGX_FClose(f->request.out) == 0 && !f->lost;
 
