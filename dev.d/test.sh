@@ -52,7 +52,7 @@ tier_asan() {
 }
 
 tier_valgrind() {
-	CHECK=(LOG_COMPILER=valgrind LOG_FLAGS='-q --error-exitcode=213 --leak-check=full')
+	CHECK=(LOG_COMPILER=valgrind LOG_FLAGS="-q --error-exitcode=213 --leak-check=full --suppressions=$SRC/tests/unit/valgrind.supp")
 	check_programs valgrind "$BUILD"
 }
 
