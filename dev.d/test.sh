@@ -49,6 +49,14 @@ tier_unit() {
 
 tier_asan() {
 	check_programs asan "$STATE/build-asan" --enable-sanitizers
+	BUILD=$STATE/build-asan
+	node_tier asan api
+	if grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log; then
+		grep -hE -A 30 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log | head -n 60 >&2
+		count asan 0 1
+	else
+		count asan 1 0
+	fi
 }
 
 tier_valgrind() {
@@ -111,11 +119,11 @@ tier_faults() {
 	node_tier faults
 }
 
-# node_tier TIER: tests/TIER/*.test.mjs, against a private copy that starts empty and is gone afterwards.
+# node_tier TIER [FOLDER]: tests/FOLDER/*.test.mjs, against a private copy that starts empty and is gone afterwards.
 # They find it by TEST_URL, TEST_PORT, TEST_STATE, TEST_RUN (its sockets), and TEST_DEV (this program).
 node_tier() {
 	local tier=$1 files
-	files=("$SRC/tests/$tier"/*.test.mjs)
+	files=("$SRC/tests/${2:-$tier}"/*.test.mjs)
 	[ -e "${files[0]}" ] || { say "none yet"; return; }
 	need_npm "$SRC/tests"
 	private_copy "$tier" --testing
@@ -150,24 +158,36 @@ summed_tap() {
 	sed -n "s/^# $1 //p" "$2" | awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Each fuzzer for a while (FUZZ_SECONDS), from its seeds; what it finds stays in STATE/test/fuzz.
+# Each fuzzer for a while (FUZZ_SECONDS), from its seeds, as many at once as there are cores; what it
+# finds stays in STATE/test/fuzz.
 tier_fuzz() {
-	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program name dict
+	local dir=$STATE/build-fuzz found=$STATE/test/fuzz program failed
+	need "${PACKAGES_BUILD[@]}" clang libclang-rt-14-dev
 	build "$dir" CC=clang --enable-fuzzers
+	mkdir -p "$found"
+	rm -f "$found"/*.failed
 	for program in "$dir"/tests/fuzz/fuzz_*; do
 		[[ -x $program && $program != *.* ]] || continue
-		name=${program##*/}
-		mkdir -p "$found/$name"
-		dict=$SRC/tests/fuzz/${name#fuzz_}.dict
-		[ -f "$dict" ] || dict=
-		if "$program" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=5 -rss_limit_mb=1024 \
-			${dict:+"-dict=$dict"} -artifact_prefix="$found/$name-" "$found/$name" "$SRC/tests/fuzz/seeds/${name#fuzz_}" >"$found/$name.log" 2>&1; then
-			count fuzz 1 0
-		else
-			tail -n 30 "$found/$name.log" >&2
-			count fuzz 0 1
-		fi
+		while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do
+			wait -n || true
+		done
+		fuzz_one "$program" "$found" &
+		count fuzz 1 0
 	done
+	wait
+	for failed in "$found"/*.failed; do
+		[ -e "$failed" ] || continue
+		tail -n 30 "${failed%.failed}.log" >&2
+		count fuzz -1 1
+	done
+}
+
+fuzz_one() {
+	local program=$1 found=$2 name=${1##*/}
+	mkdir -p "$found/$name"
+	"$program" -max_total_time="${FUZZ_SECONDS:-60}" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
+		-artifact_prefix="$found/$name-" "$found/$name" "$SRC/tests/fuzz/seeds/${name#fuzz_}" \
+		>"$found/$name.log" 2>&1 || touch "$found/$name.failed"
 }
 
 # Against a private copy, with the arguments of bench/run.mjs.
