@@ -34,6 +34,17 @@ describe('giving and taking', () => {
 		problem(await ann.as.put(`${g.path}/shares/${bob.id}`, { permission: 'read' }), 'share-not-found');
 	});
 
+	test('whoever was given a share may leave it; nobody may take another’s', async () => {
+		const g = await graph();
+		ok(await share(ann, g, bob, 'write'));
+		ok(await share(ann, g, cid, 'read'));
+		problem(await bob.as.delete(`${g.path}/shares/${cid.id}`), 'denied');
+		assert.deepEqual(ok(await bob.as.delete(`${g.path}/shares/${bob.id}`)), { success: true });
+		problem(await bob.as.get(g.path), 'graph-not-found');
+		ok(await cid.as.get(g.path));
+		assert.deepEqual(ok(await ann.as.get(`${g.path}/shares`)).shares.map((s) => s.user_id), [cid.id]);
+	});
+
 	test('the address in any case', async () => {
 		const g = await graph();
 		ok(await ann.as.post(`${g.path}/shares`, { email: bob.email.toUpperCase(), permission: 'read' }));
