@@ -1,0 +1,410 @@
+/*
+ * Calls to third parties, against one on the loopback that lies, drips and redirects: size,
+ * deadline, redirects, proxies, and whom it may call at all (SECURITY T24, F27).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "quoin/base/clock.h"
+#include "quoin/net/outcall.h"
+
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#define MS         INT64_C(1000)
+#define MOST       ((size_t)100000)
+#define TIMEOUT_MS 500
+
+/* the third party */
+
+static int listener = -1, wake[2];
+static unsigned port;
+static pthread_t thread;
+static _Atomic(int) calls,
+    elsewhere; /* connections; requests that only a redirect or a proxy can cause */
+
+static void say(int fd, const char *text)
+{
+	send(fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+/* A body of n bytes, with or without its length said before. */
+static void say_body(int fd, size_t n, bool length)
+{
+	char block[8192];
+
+	memset(block, 'x', sizeof(block));
+	if (length) {
+		snprintf(block, sizeof(block), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", n);
+		say(fd, block);
+		memset(block, 'x', sizeof(block));
+	} else {
+		say(fd, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+	}
+	while (n > 0) {
+		size_t part = n < sizeof(block) ? n : sizeof(block);
+		if (send(fd, block, part, MSG_NOSIGNAL) < 0)
+			return;
+		n -= part;
+	}
+}
+
+/* Until the caller hangs up. */
+static void drip(int fd, const char *text)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (poll(&p, 1, 20) == 0)
+		say(fd, text);
+}
+
+static void silent(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	poll(&p, 1, 20000);
+}
+
+static bool asks(const char *request, const char *path)
+{
+	size_t n = strlen(path);
+
+	return strncmp(request, "GET ", 4) == 0 && strncmp(request + 4, path, n) == 0 &&
+	       request[4 + n] == ' ';
+}
+
+static void answer(int fd, const char *request)
+{
+	char text[200];
+
+	if (asks(request, "/hello"))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+	else if (asks(request, "/empty"))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+	else if (asks(request, "/fits"))
+		say_body(fd, MOST, true);
+	else if (asks(request, "/fits-unsaid"))
+		say_body(fd, MOST, false);
+	else if (asks(request, "/large"))
+		say_body(fd, MOST + 1, true);
+	else if (asks(request, "/large-unsaid"))
+		say_body(fd, MOST + 1, false);
+	else if (asks(request, "/huge"))
+		say_body(fd, (size_t)1 << 30, false);
+	else if (asks(request, "/liar")) {
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort");
+	} else if (asks(request, "/redirect")) {
+		snprintf(text, sizeof(text),
+		    "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:%u/elsewhere\r\n"
+		    "Content-Length: 0\r\n\r\n",
+		    port);
+		say(fd, text);
+	} else if (asks(request, "/missing"))
+		say(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello");
+	else if (asks(request, "/broken"))
+		say(fd, "HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nhello");
+	else if (asks(request, "/created"))
+		say(fd, "HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
+	else if (asks(request, "/no-http"))
+		say(fd, "hello\r\n");
+	else if (asks(request, "/hang-up"))
+		return;
+	else if (asks(request, "/silent"))
+		silent(fd);
+	else if (asks(request, "/drip-header")) {
+		say(fd, "HTTP/1.1 200 OK\r\n");
+		drip(fd, "X-More: x\r\n");
+	} else if (asks(request, "/drip-body")) {
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n");
+		drip(fd, "x");
+	} else {
+		elsewhere++;
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nelsewhere");
+	}
+}
+
+static void *serve(void *arg)
+{
+	struct pollfd p[2] = {
+	    {.fd = listener, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
+	char request[4096];
+
+	(void)arg;
+	while (poll(p, 2, -1) > 0 && p[1].revents == 0) {
+		int fd = accept(listener, NULL, NULL);
+		calls++;
+		ssize_t n = recv(fd, request, sizeof(request) - 1, 0);
+		if (n > 0) {
+			request[n] = '\0';
+			answer(fd, request);
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+static struct qn_arena *arena;
+
+static int start(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(at);
+
+	(void)state;
+	arena = qn_arena_new((size_t)4 << 20);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_return_code(bind(listener, (struct sockaddr *)&at, sizeof(at)), errno);
+	assert_return_code(listen(listener, 50), errno);
+	assert_return_code(getsockname(listener, (struct sockaddr *)&at, &n), errno);
+	port = ntohs(at.sin_port);
+	assert_return_code(pipe(wake), errno);
+	assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	assert_int_equal(write(wake[1], "", 1), 1);
+	pthread_join(thread, NULL);
+	close(listener);
+	close(wake[0]);
+	close(wake[1]);
+	qn_arena_free(arena);
+	return 0;
+}
+
+/* the caller */
+
+static enum qn_err get(const char *url, bool local_ok, struct qn_span *ret, const char **ret_why)
+{
+	struct qn_outcall call = {
+	    .url = url, .timeout_ms = TIMEOUT_MS, .most = MOST, .local_ok = local_ok};
+
+	*ret = (struct qn_span){NULL, 0};
+	*ret_why = "untouched";
+	return qn_outcall_get(arena, &call, ret, ret_why);
+}
+
+static const struct {
+	const char *path;
+	bool good;
+	size_t n;
+} answers[] = {
+    {"/hello", true, 5},
+    {"/empty", true, 0},
+    {"/fits", true, MOST},
+    {"/fits-unsaid", true, MOST},
+    {"/large", false, 0},
+    {"/large-unsaid", false, 0},
+    {"/huge", false, 0},
+    {"/liar", false, 0},
+    {"/redirect", false, 0},
+    {"/missing", false, 0},
+    {"/broken", false, 0},
+    {"/created", false, 0},
+    {"/no-http", false, 0},
+    {"/hang-up", false, 0},
+    {"/silent", false, 0},
+    {"/drip-header", false, 0},
+    {"/drip-body", false, 0},
+};
+
+static void only_a_whole_200_within_size_and_time_is_an_answer(void **state)
+{
+	char url[100];
+	struct qn_span body;
+	const char *why;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		int64_t began = qn_mono_us();
+		snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, answers[i].path);
+		enum qn_err e = get(url, true, &body, &why);
+		int64_t us = qn_mono_us() - began;
+		if (e != (answers[i].good ? QN_OK : QN_DB_DOWN))
+			fail_msg("%s: %s", answers[i].path, qn_err_name(e));
+		if (us > (TIMEOUT_MS + 300) * MS)
+			fail_msg("%s took %lld ms", answers[i].path, (long long)(us / MS));
+		if (answers[i].good) {
+			assert_null(why);
+			assert_int_equal(body.n, answers[i].n);
+			assert_int_equal(strlen(body.p), answers[i].n);
+		} else {
+			assert_null(body.p);
+			assert_true(why != NULL && why[0] != '\0' && strcmp(why, "untouched") != 0);
+		}
+	}
+	assert_int_equal(elsewhere, 0);
+}
+
+static void nobody_there_is_no_answer(void **state)
+{
+	char url[100];
+	struct qn_span body;
+	const char *why;
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	/* Bound and not listening, so that nobody else is there. */
+	assert_return_code(bind(fd, (struct sockaddr *)&at, sizeof(at)), errno);
+	assert_return_code(getsockname(fd, (struct sockaddr *)&at, &n), errno);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hello", ntohs(at.sin_port));
+	assert_int_equal(get(url, true, &body, &why), QN_DB_DOWN);
+	close(fd);
+	assert_int_equal(get("http://name.invalid/hello", true, &body, &why), QN_DB_DOWN);
+	assert_int_equal(get("", true, &body, &why), QN_DB_DOWN);
+	assert_int_equal(get("no url", true, &body, &why), QN_DB_DOWN);
+}
+
+static void proxies_of_the_environment_are_not_used(void **state)
+{
+	static const char *const names[] = {
+	    "http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"};
+	char url[100];
+	struct qn_span body;
+	const char *why;
+
+	(void)state;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	for (size_t i = 0; i < COUNT(names); i++)
+		setenv(names[i], url, 1);
+	int before = calls;
+	assert_int_equal(get("http://name.invalid/hello", true, &body, &why), QN_DB_DOWN);
+	assert_int_equal(get("https://name.invalid/hello", false, &body, &why), QN_DB_DOWN);
+	assert_int_equal(calls, before);
+	assert_int_equal(elsewhere, 0);
+	for (size_t i = 0; i < COUNT(names); i++)
+		unsetenv(names[i]);
+}
+
+static const struct {
+	const char *before, *after; /* of the address */
+	bool http;
+} schemes[] = {
+    {"http://", "/hello", true},
+    {"HTTP://", "/hello", true},
+    {"", "/hello", true},
+    {"ftp://", "/hello", false},
+    {"gopher://", "/_hello", false},
+    {"dict://", "/hello", false},
+    {"telnet://", "", false},
+    {"ldap://", "/", false},
+    {"smtp://", "", false},
+};
+
+/* Others are never spoken, and http only where it is allowed. */
+static void only_https_is_spoken(void **state)
+{
+	char url[100];
+	struct qn_span body;
+	const char *why;
+	int before = calls;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(schemes); i++) {
+		snprintf(url, sizeof(url), "%s127.0.0.1:%u%s", schemes[i].before, port,
+		    schemes[i].after);
+		if (get(url, false, &body, &why) == QN_OK)
+			fail_msg("%s was called", url);
+		if (!schemes[i].http && get(url, true, &body, &why) == QN_OK)
+			fail_msg("%s was called", url);
+	}
+	assert_int_equal(get("file:///etc/passwd", true, &body, &why), QN_DB_DOWN);
+	assert_int_equal(get("file:///etc/passwd", false, &body, &why), QN_DB_DOWN);
+	assert_int_equal(calls, before);
+	/* TLS is demanded of whom https calls. */
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/hello", port);
+	assert_int_equal(get(url, true, &body, &why), QN_DB_DOWN);
+}
+
+static const char *const closed[] = {
+    "127.0.0.1",
+    "127.1.2.3",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0177.0.0.1",
+    "localhost",
+    "0.0.0.0",
+    "0",
+    "10.0.0.1",
+    "100.64.0.1",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.1",
+    "192.0.2.1",
+    "192.168.0.1",
+    "198.18.0.1",
+    "198.51.100.1",
+    "203.0.113.1",
+    "224.0.0.1",
+    "240.0.0.1",
+    "255.255.255.255",
+    "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:10.0.0.1]",
+    "[::127.0.0.1]",
+    "[64:ff9b::7f00:1]",
+    "[fe80::1]",
+    "[fc00::1]",
+    "[fd12::1]",
+    "[ff02::1]",
+    "[2001:db8::1]",
+    "[2001::1]",
+    "[2002:7f00:1::1]",
+};
+
+static void addresses_that_are_not_public_are_not_called(void **state)
+{
+	char url[100];
+	struct qn_span body;
+	const char *why;
+	int before = calls;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(closed); i++) {
+		int64_t began = qn_mono_us();
+		snprintf(url, sizeof(url), "https://%s:%u/hello", closed[i], port);
+		if (get(url, false, &body, &why) == QN_OK)
+			fail_msg("%s was called", url);
+		/* Not for another reason, such as that there is no way there. */
+		if (strcmp(why, "the address is not public") != 0)
+			fail_msg("%s: %s", url, why);
+		assert_in_range(qn_mono_us() - began, 0, TIMEOUT_MS * MS);
+	}
+	snprintf(url, sizeof(url), "https://user:word@127.0.0.1:%u/hello", port);
+	assert_int_equal(get(url, false, &body, &why), QN_DB_DOWN);
+	snprintf(url, sizeof(url), "https://example.com@127.0.0.1:%u/hello", port);
+	assert_int_equal(get(url, false, &body, &why), QN_DB_DOWN);
+	assert_string_equal(why, "the address is not public");
+	assert_int_equal(calls, before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(only_a_whole_200_within_size_and_time_is_an_answer),
+	    cmocka_unit_test(nobody_there_is_no_answer),
+	    cmocka_unit_test(proxies_of_the_environment_are_not_used),
+	    cmocka_unit_test(only_https_is_spoken),
+	    cmocka_unit_test(addresses_that_are_not_public_are_not_called),
+	};
+	return cmocka_run_group_tests_name("outcall", tests, start, stop);
+}
