@@ -6,16 +6,16 @@
 #include "ctl/ctl.h"
 
 static const struct ctl_verb verbs[] = {
-	{"migrate", "[--dry-run] [--dir DIR] | status", "bring the database up to date", ctl_migrate},
-	{"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
-	{"user", "add --app APP EMAIL", "add a user", ctl_user},
-	{"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
-	{"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
-	{"routes", "[--json]", "list every route and who may call it", ctl_routes},
-	{"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
-	{"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},
-	{"config", "[--markdown]", "print the effective settings, secrets hidden", ctl_config},
-	{"statements", "[--check]", "list every SQL statement; prepare them all", ctl_statements},
+    {"migrate", "[--dry-run] [--dir DIR] | status", "bring the database up to date", ctl_migrate},
+    {"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
+    {"user", "add --app APP EMAIL", "add a user", ctl_user},
+    {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
+    {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
+    {"routes", "[--json]", "list every route and who may call it", ctl_routes},
+    {"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
+    {"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},
+    {"config", "[--markdown]", "print the effective settings, secrets hidden", ctl_config},
+    {"statements", "[--check]", "list every SQL statement; prepare them all", ctl_statements},
 };
 
 enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };

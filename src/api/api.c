@@ -1,9 +1,10 @@
 #include "api.h"
 
 static const struct qn_field success_fields[] = {
-	QN_FIELD(struct api_success, success, BOOL, 0, 0, 0, "Always true."),
+    QN_FIELD(struct api_success, success, BOOL, 0, 0, 0, "Always true."),
 };
-const struct qn_object api_success_object = QN_OBJECT("Success", struct api_success, success_fields);
+const struct qn_object api_success_object =
+    QN_OBJECT("Success", struct api_success, success_fields);
 
 enum qn_err api_success(struct qn_request *r)
 {

@@ -6,8 +6,8 @@
 #include "quoin/http/request.h"
 #include "quoin/http/server.h"
 
-#define API_TABLE(name, rows)                                                                      \
-	extern const struct qn_route_table name;                                                   \
+#define API_TABLE(name, rows) \
+	extern const struct qn_route_table name; \
 	const struct qn_route_table name = {rows, sizeof(rows) / sizeof((rows)[0])}
 
 /* {"success":true} (CONTRACT A19, K16) */
@@ -18,8 +18,8 @@ extern const struct qn_object api_success_object;
 enum qn_err api_success(struct qn_request *r);
 
 /* The tail of every paged reply. */
-#define API_PAGE_FIELDS(s)                                                                         \
-	QN_FIELD(s, has_more, BOOL, 0, 0, 0, "Whether there is another page."),                    \
+#define API_PAGE_FIELDS(s) \
+	QN_FIELD(s, has_more, BOOL, 0, 0, 0, "Whether there is another page."), \
 	    QN_FIELD(s, next_cursor, STR, QN_F_NULLABLE, 0, 200, "Cursor of the next page.")
 
 #endif

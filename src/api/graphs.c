@@ -40,65 +40,71 @@ struct graph_in {
 	qn_tri is_public;
 };
 
-#define LIST_OBJECT(var, shown, item, doc)                                                         \
-	static const struct qn_field var##_fields[] = {                                            \
-	    QN_FIELD_SUB(struct list_reply, graphs, LIST, 0, &(item), doc),                        \
-	    API_PAGE_FIELDS(struct list_reply),                                                    \
-	};                                                                                         \
+#define LIST_OBJECT(var, shown, item, doc) \
+	static const struct qn_field var##_fields[] = { \
+	    QN_FIELD_SUB(struct list_reply, graphs, LIST, 0, &(item), doc), \
+	    API_PAGE_FIELDS(struct list_reply), \
+	}; \
 	static const struct qn_object var = QN_OBJECT(shown, struct list_reply, var##_fields)
 LIST_OBJECT(list_object, "GraphList", document_item_object, "Graphs, newest first.");
-LIST_OBJECT(shared_object, "SharedGraphList", document_shared_object, "Graphs shared with the caller, newest first.");
+LIST_OBJECT(shared_object, "SharedGraphList", document_shared_object,
+    "Graphs shared with the caller, newest first.");
 
-#define ONE_OBJECT(var, shown, item, doc)                                                          \
-	static const struct qn_field var##_fields[] = {                                            \
-	    QN_FIELD_SUB(struct one_reply, graph, OBJ, 0, &(item), doc),                           \
-	};                                                                                         \
+#define ONE_OBJECT(var, shown, item, doc) \
+	static const struct qn_field var##_fields[] = { \
+	    QN_FIELD_SUB(struct one_reply, graph, OBJ, 0, &(item), doc), \
+	}; \
 	static const struct qn_object var = QN_OBJECT(shown, struct one_reply, var##_fields)
 ONE_OBJECT(one_object, "GraphReply", document_object, "The graph.");
 ONE_OBJECT(made_object, "GraphMadeReply", document_made_object, "What was made.");
 ONE_OBJECT(saved_object, "GraphSavedReply", document_saved_object, "What was saved.");
 
 static const struct qn_field versions_fields[] = {
-	QN_FIELD_SUB(struct versions_reply, versions, LIST, 0, &version_item_object,
-	    "The versions that were replaced, newest first."),
-	API_PAGE_FIELDS(struct versions_reply),
+    QN_FIELD_SUB(struct versions_reply, versions, LIST, 0, &version_item_object,
+	"The versions that were replaced, newest first."),
+    API_PAGE_FIELDS(struct versions_reply),
 };
-static const struct qn_object versions_object = QN_OBJECT("GraphVersionList", struct versions_reply, versions_fields);
+static const struct qn_object versions_object =
+    QN_OBJECT("GraphVersionList", struct versions_reply, versions_fields);
 
 static const struct qn_field version_reply_fields[] = {
-	QN_FIELD_SUB(struct version_reply, version, OBJ, 0, &version_object, "The version."),
+    QN_FIELD_SUB(struct version_reply, version, OBJ, 0, &version_object, "The version."),
 };
 static const struct qn_object version_reply_object =
     QN_OBJECT("GraphVersionReply", struct version_reply, version_reply_fields);
 
 static const struct qn_field restored_fields[] = {
-	QN_FIELD(struct restored_reply, success, BOOL, 0, 0, 0, "Always true."),
-	QN_FIELD(struct restored_reply, new_version, I64, 0, 1, 2147483647, "The version that it became."),
+    QN_FIELD(struct restored_reply, success, BOOL, 0, 0, 0, "Always true."),
+    QN_FIELD(
+	struct restored_reply, new_version, I64, 0, 1, 2147483647, "The version that it became."),
 };
-static const struct qn_object restored_object = QN_OBJECT("GraphRestored", struct restored_reply, restored_fields);
+static const struct qn_object restored_object =
+    QN_OBJECT("GraphRestored", struct restored_reply, restored_fields);
 
-#define DATA(flags)                                                                                \
-	QN_FIELD(struct graph_in, data, JSON, (flags) | QN_F_OBJECT, 2, DATA_MAX,                  \
+#define DATA(flags) \
+	QN_FIELD(struct graph_in, data, JSON, (flags) | QN_F_OBJECT, 2, DATA_MAX, \
 	    "The graph as its editor serialised it; kept byte for byte.")
 #define PUBLIC QN_FIELD(struct graph_in, is_public, BOOL, 0, 0, 0, "Whether anyone may read it.")
 
 static const struct qn_field new_fields[] = {
-	QN_FIELD(struct graph_in, workspace_id, UUID, QN_F_REQUIRED, 0, 0, "Where it is put."),
-	QN_FIELD(struct graph_in, name, STR, QN_F_REQUIRED, 1, 200, "Shown name."),
-	DATA(QN_F_REQUIRED),
-	PUBLIC,
+    QN_FIELD(struct graph_in, workspace_id, UUID, QN_F_REQUIRED, 0, 0, "Where it is put."),
+    QN_FIELD(struct graph_in, name, STR, QN_F_REQUIRED, 1, 200, "Shown name."),
+    DATA(QN_F_REQUIRED),
+    PUBLIC,
 };
 static const struct qn_object new_object = QN_OBJECT("GraphNew", struct graph_in, new_fields);
 
 static const struct qn_field change_fields[] = {
-	QN_FIELD(struct graph_in, name, STR, 0, 1, 200, "Shown name."),
-	DATA(0),
-	QN_FIELD(struct graph_in, commit_message, STR, 0, 0, 2000, "What was changed, for the history."),
-	QN_FIELD(struct graph_in, base_version, I64, 0, 1, 2147483647,
-	    "The version that was edited: 409 when it is not the present one."),
-	PUBLIC,
+    QN_FIELD(struct graph_in, name, STR, 0, 1, 200, "Shown name."),
+    DATA(0),
+    QN_FIELD(
+	struct graph_in, commit_message, STR, 0, 0, 2000, "What was changed, for the history."),
+    QN_FIELD(struct graph_in, base_version, I64, 0, 1, 2147483647,
+	"The version that was edited: 409 when it is not the present one."),
+    PUBLIC,
 };
-static const struct qn_object change_object = QN_OBJECT("GraphChange", struct graph_in, change_fields);
+static const struct qn_object change_object =
+    QN_OBJECT("GraphChange", struct graph_in, change_fields);
 
 static struct document_ref caller(const struct qn_request *r)
 {
@@ -152,7 +158,8 @@ static enum qn_err list(struct qn_request *r)
 	int64_t limit;
 
 	QN_TRY(qn_page_start(r, &after, &limit));
-	QN_TRY(document_list(r->db, r->arena, &who, r->param[0], (struct page){after, limit + 1}, &out->graphs));
+	QN_TRY(document_list(
+	    r->db, r->arena, &who, r->param[0], (struct page){after, limit + 1}, &out->graphs));
 	return finish_list(r, out, limit);
 }
 
@@ -170,7 +177,8 @@ static enum qn_err create(struct qn_request *r)
 	struct document *d = qn_new(r->arena, struct document);
 	struct document_ref who = caller(r);
 	const struct graph_in *in = r->in;
-	struct document_save save = {.name = in->name, .data = in->data, .is_public = in->is_public};
+	struct document_save save = {
+	    .name = in->name, .data = in->data, .is_public = in->is_public};
 
 	QN_TRY(document_create(r->db, r->arena, &who, in->workspace_id, &save, d));
 	return reply_one(r, d);
@@ -247,8 +255,11 @@ static enum qn_err update(struct qn_request *r)
 	struct document_ref ref = caller(r);
 	const struct graph_in *in = r->in;
 	const char *matched = if_match(r);
-	struct document_save save = {.name = in->name, .data = in->data, .message = in->commit_message,
-	    .bases = matched != NULL ? matched : base_version(r, in->base_version), .is_public = in->is_public};
+	struct document_save save = {.name = in->name,
+	    .data = in->data,
+	    .message = in->commit_message,
+	    .bases = matched != NULL ? matched : base_version(r, in->base_version),
+	    .is_public = in->is_public};
 
 	enum qn_err e = document_save(r->db, r->arena, &ref, &save, d);
 	if (e == QN_VERSION_CONFLICT) {
@@ -259,8 +270,7 @@ static enum qn_err update(struct qn_request *r)
 	return reply_one(r, d);
 }
 
-static enum qn_err delete(struct qn_request *r)
-{
+static enum qn_err delete (struct qn_request *r) {
 	struct document_ref ref = caller(r);
 
 	QN_TRY(document_delete(r->db, r->arena, &ref));
@@ -287,7 +297,8 @@ static enum qn_err versions(struct qn_request *r)
 	QN_TRY(version_list(r->db, r->arena, &ref, below, limit + 1, &out->versions));
 	out->has_more = qn_page_more(&out->versions, limit);
 	if (out->has_more) {
-		const struct document_version *last = (const struct document_version *)out->versions.items + limit - 1;
+		const struct document_version *last =
+		    (const struct document_version *)out->versions.items + limit - 1;
 		qn_page_next(r, qn_printf(r->arena, "%lld", (long long)last->version));
 	}
 	out->next_cursor = r->next;
@@ -320,35 +331,39 @@ static enum qn_err restore(struct qn_request *r)
 #define PAGED .flags = QN_R_PAGED, .query = &qn_page_query_object
 
 static const struct qn_route routes[] = {
-	{QN_GET, "/api/v1/workspaces/{workspace_id}/graphs", "graph.list", "List the graphs of a workspace.",
-	    USER, PAGED, .tenant = "workspace_id", .missing = QN_WORKSPACE_NOT_FOUND, .reply = &list_object,
-	    .handler = list},
-	{QN_GET, "/api/v1/graphs", "graph.list_own", "List the caller's graphs.",
-	    USER, PAGED, .reply = &list_object, .handler = list_own},
-	{QN_GET, "/api/v1/graphs/shared", "graph.list_shared", "List the graphs that others share with the caller.",
-	    USER, PAGED, .reply = &shared_object, .handler = list_shared},
-	{QN_POST, "/api/v1/graphs", "graph.create", "Make a graph.",
-	    USER, .flags = QN_R_ONCE, .body = &new_object, .body_max = BODY_MAX, .reply = &made_object,
-	    .errors = {QN_WORKSPACE_NOT_FOUND}, .handler = create},
-	{QN_GET, "/api/v1/graphs/{graph_id}", "graph.get", "Show a graph.",
-	    USER, GRAPH, .flags = QN_R_ETAG, .reply = &one_object, .handler = get},
-	{QN_PUT, "/api/v1/graphs/{graph_id}", "graph.update",
-	    "Save a graph, rename it or make it public. New data makes a new version.",
-	    USER, GRAPH, .flags = QN_R_IF_MATCH, .body = &change_object, .body_max = BODY_MAX,
-	    .reply = &saved_object, .errors = {QN_DENIED, QN_VERSION_CONFLICT, QN_PRECONDITION_REQUIRED},
-	    .handler = update},
-	{QN_DELETE, "/api/v1/graphs/{graph_id}", "graph.delete", "Delete a graph and its history.",
-	    USER, GRAPH, .reply = &api_success_object, .errors = {QN_DENIED}, .handler = delete},
-	{QN_GET, "/api/v1/graphs/{graph_id}/versions", "graph.versions", "List the versions of a graph.",
-	    USER, GRAPH, PAGED, .reply = &versions_object, .handler = versions},
-	{QN_GET, "/api/v1/graphs/{graph_id}/versions/{version:int}", "graph.version", "Show a version of a graph.",
-	    USER, GRAPH, .reply = &version_reply_object, .errors = {QN_VERSION_NOT_FOUND}, .handler = version},
-	{QN_POST, "/api/v1/graphs/{graph_id}/restore/{version:int}", "graph.restore",
-	    "Make an old version the present one again, as a new version.",
-	    USER, GRAPH, .flags = QN_R_ONCE, .reply = &restored_object,
-	    .errors = {QN_DENIED, QN_VERSION_NOT_FOUND}, .handler = restore},
-	{QN_GET, "/api/v1/public/graphs/{graph_id}", "graph.get_public", "Show a public graph to anyone.",
-	    .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC, .missing = QN_GRAPH_NOT_FOUND, .flags = QN_R_ETAG,
-	    .reply = &one_object, .handler = get_public},
+    {QN_GET, "/api/v1/workspaces/{workspace_id}/graphs", "graph.list",
+	"List the graphs of a workspace.", USER, PAGED, .tenant = "workspace_id",
+	.missing = QN_WORKSPACE_NOT_FOUND, .reply = &list_object, .handler = list},
+    {QN_GET, "/api/v1/graphs", "graph.list_own", "List the caller's graphs.", USER, PAGED,
+	.reply = &list_object, .handler = list_own},
+    {QN_GET, "/api/v1/graphs/shared", "graph.list_shared",
+	"List the graphs that others share with the caller.", USER, PAGED, .reply = &shared_object,
+	.handler = list_shared},
+    {QN_POST, "/api/v1/graphs", "graph.create", "Make a graph.", USER, .flags = QN_R_ONCE,
+	.body = &new_object, .body_max = BODY_MAX, .reply = &made_object,
+	.errors = {QN_WORKSPACE_NOT_FOUND}, .handler = create},
+    {QN_GET, "/api/v1/graphs/{graph_id}", "graph.get", "Show a graph.", USER, GRAPH,
+	.flags = QN_R_ETAG, .reply = &one_object, .handler = get},
+    {QN_PUT, "/api/v1/graphs/{graph_id}", "graph.update",
+	"Save a graph, rename it or make it public. New data makes a new version.", USER, GRAPH,
+	.flags = QN_R_IF_MATCH, .body = &change_object, .body_max = BODY_MAX,
+	.reply = &saved_object,
+	.errors = {QN_DENIED, QN_VERSION_CONFLICT, QN_PRECONDITION_REQUIRED}, .handler = update},
+    {QN_DELETE, "/api/v1/graphs/{graph_id}", "graph.delete", "Delete a graph and its history.",
+	USER, GRAPH, .reply = &api_success_object, .errors = {QN_DENIED}, .handler = delete},
+    {QN_GET, "/api/v1/graphs/{graph_id}/versions", "graph.versions",
+	"List the versions of a graph.", USER, GRAPH, PAGED, .reply = &versions_object,
+	.handler = versions},
+    {QN_GET, "/api/v1/graphs/{graph_id}/versions/{version:int}", "graph.version",
+	"Show a version of a graph.", USER, GRAPH, .reply = &version_reply_object,
+	.errors = {QN_VERSION_NOT_FOUND}, .handler = version},
+    {QN_POST, "/api/v1/graphs/{graph_id}/restore/{version:int}", "graph.restore",
+	"Make an old version the present one again, as a new version.", USER, GRAPH,
+	.flags = QN_R_ONCE, .reply = &restored_object, .errors = {QN_DENIED, QN_VERSION_NOT_FOUND},
+	.handler = restore},
+    {QN_GET, "/api/v1/public/graphs/{graph_id}", "graph.get_public",
+	"Show a public graph to anyone.", .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC,
+	.missing = QN_GRAPH_NOT_FOUND, .flags = QN_R_ETAG, .reply = &one_object,
+	.handler = get_public},
 };
 API_TABLE(graph_table, routes);

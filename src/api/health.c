@@ -24,29 +24,30 @@ struct ready {
 };
 
 static const struct qn_field alive_fields[] = {
-	QN_FIELD(struct alive, status, STR, 0, 0, 0, "Always \"alive\"."),
+    QN_FIELD(struct alive, status, STR, 0, 0, 0, "Always \"alive\"."),
 };
 static const struct qn_object alive_object = QN_OBJECT("Alive", struct alive, alive_fields);
 
 static const struct qn_field health_fields[] = {
-	QN_FIELD(struct health, status, STR, 0, 0, 0, "healthy or unhealthy."),
-	QN_FIELD(struct health, database, STR, 0, 0, 0, "connected or disconnected."),
-	QN_FIELD(struct health, cache, STR, 0, 0, 0, "connected, disconnected or off; Quoin serves without it."),
-	QN_FIELD(struct health, version, STR, 0, 0, 0, "Version of Quoin."),
-	QN_FIELD(struct health, error, STR, QN_F_OPTIONAL, 0, 0, "What is wrong."),
+    QN_FIELD(struct health, status, STR, 0, 0, 0, "healthy or unhealthy."),
+    QN_FIELD(struct health, database, STR, 0, 0, 0, "connected or disconnected."),
+    QN_FIELD(struct health, cache, STR, 0, 0, 0,
+	"connected, disconnected or off; Quoin serves without it."),
+    QN_FIELD(struct health, version, STR, 0, 0, 0, "Version of Quoin."),
+    QN_FIELD(struct health, error, STR, QN_F_OPTIONAL, 0, 0, "What is wrong."),
 };
 static const struct qn_object health_object = QN_OBJECT("Health", struct health, health_fields);
 
 static const struct qn_field pool_fields[] = {
-	QN_FIELD(struct pool_state, name, STR, 0, 0, 0, "Name of the pool."),
-	QN_FIELD(struct pool_state, workers, I64, 0, 0, 0, "Workers that are there."),
+    QN_FIELD(struct pool_state, name, STR, 0, 0, 0, "Name of the pool."),
+    QN_FIELD(struct pool_state, workers, I64, 0, 0, 0, "Workers that are there."),
 };
 static const struct qn_object pool_object = QN_OBJECT("Pool", struct pool_state, pool_fields);
 
 static const struct qn_field ready_fields[] = {
-	QN_FIELD(struct ready, status, STR, 0, 0, 0, "ready or not ready."),
-	QN_FIELD(struct ready, database, STR, 0, 0, 0, "connected or disconnected."),
-	QN_FIELD_SUB(struct ready, pools, LIST, 0, &pool_object, "The pools of this host."),
+    QN_FIELD(struct ready, status, STR, 0, 0, 0, "ready or not ready."),
+    QN_FIELD(struct ready, database, STR, 0, 0, 0, "connected or disconnected."),
+    QN_FIELD_SUB(struct ready, pools, LIST, 0, &pool_object, "The pools of this host."),
 };
 static const struct qn_object ready_object = QN_OBJECT("Ready", struct ready, ready_fields);
 
@@ -85,7 +86,8 @@ static int64_t count_workers(const struct qn_board *b)
 	int64_t n = 0;
 
 	for (int i = 0; i < QN_BOARD_WORKERS; i++)
-		n += atomic_load(&b->worker[i].pid) != 0 && atomic_load(&b->worker[i].stage) >= QN_STAGE_IDLE;
+		n += atomic_load(&b->worker[i].pid) != 0 &&
+		     atomic_load(&b->worker[i].stage) >= QN_STAGE_IDLE;
 	return n;
 }
 
@@ -98,7 +100,8 @@ static enum qn_err ready(struct qn_request *r)
 
 	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++) {
 		const struct qn_board *b = qn_board_map(dir, (enum qn_pool)p);
-		pools[out->pools.n++] = (struct pool_state){qn_pool_name((enum qn_pool)p), b != NULL ? count_workers(b) : 0};
+		pools[out->pools.n++] = (struct pool_state){
+		    qn_pool_name((enum qn_pool)p), b != NULL ? count_workers(b) : 0};
 		all = all && pools[out->pools.n - 1].workers > 0;
 		qn_board_unmap(b);
 	}
@@ -143,16 +146,16 @@ static enum qn_err openapi(struct qn_request *r)
 #define PUBLIC .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC
 
 static const struct qn_route routes[] = {
-	{QN_GET, "/health", "health.health", "Whether Quoin and its database work.",
-	    PUBLIC, .flags = QN_R_HEALTH, .reply = &health_object, .handler = health},
-	{QN_GET, "/health/alive", "health.alive", "Whether a worker answers at all.",
-	    PUBLIC, .reply = &alive_object, .handler = alive},
-	{QN_GET, "/ready", "health.ready", "Whether every pool of this host is at work.",
-	    PUBLIC, .flags = QN_R_HEALTH, .reply = &ready_object, .handler = ready},
-	{QN_GET, "/metrics", "health.metrics", "Counters of all pools of this host, for Prometheus.",
-	    .pool = QN_POOL_API, .auth = QN_AUTH_LOCAL, .content_type = "text/plain; version=0.0.4",
-	    .handler = metrics},
-	{QN_GET, "/openapi.json", "health.openapi", "This description.",
-	    PUBLIC, .content_type = "application/json", .handler = openapi},
+    {QN_GET, "/health", "health.health", "Whether Quoin and its database work.", PUBLIC,
+	.flags = QN_R_HEALTH, .reply = &health_object, .handler = health},
+    {QN_GET, "/health/alive", "health.alive", "Whether a worker answers at all.", PUBLIC,
+	.reply = &alive_object, .handler = alive},
+    {QN_GET, "/ready", "health.ready", "Whether every pool of this host is at work.", PUBLIC,
+	.flags = QN_R_HEALTH, .reply = &ready_object, .handler = ready},
+    {QN_GET, "/metrics", "health.metrics", "Counters of all pools of this host, for Prometheus.",
+	.pool = QN_POOL_API, .auth = QN_AUTH_LOCAL, .content_type = "text/plain; version=0.0.4",
+	.handler = metrics},
+    {QN_GET, "/openapi.json", "health.openapi", "This description.", PUBLIC,
+	.content_type = "application/json", .handler = openapi},
 };
 API_TABLE(health_table, routes);

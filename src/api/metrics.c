@@ -13,8 +13,8 @@ static void head(struct qn_buf *b, const char *name, const char *type, const cha
 	qn_buf_printf(b, "# HELP quoin_%s %s\n# TYPE quoin_%s %s\n", name, help, name, type);
 }
 
-#define EACH_POOL(p, boards)                                                                       \
-	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++)                                           \
+#define EACH_POOL(p, boards) \
+	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++) \
 		if ((boards)->of[p] != NULL)
 
 static void counters(const struct boards *boards, struct qn_buf *b)
@@ -23,15 +23,16 @@ static void counters(const struct boards *boards, struct qn_buf *b)
 		const char *name, *help;
 	} rows[] = {
 #define X(name, metric, help) {metric, help},
-		QN_BOARD_COUNTERS(X)
+	    QN_BOARD_COUNTERS(X)
 #undef X
 	};
 
 	for (int c = 0; c < QN_COUNT__MAX; c++) {
 		head(b, rows[c].name, "counter", rows[c].help);
-		EACH_POOL (p, boards)
-			qn_buf_printf(b, "quoin_%s{pool=\"%s\"} %llu\n", rows[c].name, qn_pool_name((enum qn_pool)p),
-			    (unsigned long long)atomic_load(&boards->of[p]->counter[c]));
+		EACH_POOL(p, boards)
+		qn_buf_printf(b, "quoin_%s{pool=\"%s\"} %llu\n", rows[c].name,
+		    qn_pool_name((enum qn_pool)p),
+		    (unsigned long long)atomic_load(&boards->of[p]->counter[c]));
 	}
 }
 
@@ -40,27 +41,31 @@ static int64_t in_stage(const struct qn_board *board, int stage)
 	int64_t n = 0;
 
 	for (int i = 0; i < QN_BOARD_WORKERS; i++)
-		n += atomic_load(&board->worker[i].pid) != 0 && atomic_load(&board->worker[i].stage) == stage;
+		n += atomic_load(&board->worker[i].pid) != 0 &&
+		     atomic_load(&board->worker[i].stage) == stage;
 	return n;
 }
 
 static void workers(const struct boards *boards, struct qn_buf *b)
 {
-	static const char *const stages[] = {"empty", "starting", "idle", "reading", "handling", "leaving"};
+	static const char *const stages[] = {
+	    "empty", "starting", "idle", "reading", "handling", "leaving"};
 
 	head(b, "workers", "gauge", "Workers by what they do.");
-	EACH_POOL (p, boards)
-		for (int s = QN_STAGE_START; s <= QN_STAGE_LEAVE; s++)
-			qn_buf_printf(b, "quoin_workers{pool=\"%s\",stage=\"%s\"} %lld\n",
-			    qn_pool_name((enum qn_pool)p), stages[s], (long long)in_stage(boards->of[p], s));
+	EACH_POOL(p, boards)
+	for (int s = QN_STAGE_START; s <= QN_STAGE_LEAVE; s++)
+		qn_buf_printf(b, "quoin_workers{pool=\"%s\",stage=\"%s\"} %lld\n",
+		    qn_pool_name((enum qn_pool)p), stages[s],
+		    (long long)in_stage(boards->of[p], s));
 	head(b, "listener_up", "gauge", "Whether the pool hears what Postgres announces.");
-	EACH_POOL (p, boards)
-		qn_buf_printf(b, "quoin_listener_up{pool=\"%s\"} %d\n", qn_pool_name((enum qn_pool)p),
-		    qn_board_live(boards->of[p]));
+	EACH_POOL(p, boards)
+	qn_buf_printf(b, "quoin_listener_up{pool=\"%s\"} %d\n", qn_pool_name((enum qn_pool)p),
+	    qn_board_live(boards->of[p]));
 	head(b, "start_time_seconds", "gauge", "When the pool was started.");
-	EACH_POOL (p, boards)
-		qn_buf_printf(b, "quoin_start_time_seconds{pool=\"%s\"} %lld\n", qn_pool_name((enum qn_pool)p),
-		    (long long)(atomic_load(&boards->of[p]->started_us) / 1000000));
+	EACH_POOL(p, boards)
+	qn_buf_printf(b, "quoin_start_time_seconds{pool=\"%s\"} %lld\n",
+	    qn_pool_name((enum qn_pool)p),
+	    (long long)(atomic_load(&boards->of[p]->started_us) / 1000000));
 }
 
 static uint64_t calls_of(const struct qn_board_route *r)
@@ -75,44 +80,49 @@ static uint64_t calls_of(const struct qn_board_route *r)
 static void requests(const struct qn_routes *routes, const struct boards *boards, struct qn_buf *b)
 {
 	head(b, "requests_total", "counter", "Requests by route and class of status.");
-	EACH_POOL (p, boards)
-		for (size_t i = 0; i < qn_routes_n(routes); i++)
-			for (int s = 2; s < 6; s++) {
-				uint64_t n = atomic_load(&boards->of[p]->route[i].status[s]);
-				if (n > 0)
-					qn_buf_printf(b, "quoin_requests_total{pool=\"%s\",route=\"%s\",status=\"%dxx\"} %llu\n",
-					    qn_pool_name((enum qn_pool)p), qn_routes_at(routes, i)->id, s,
-					    (unsigned long long)n);
-			}
+	EACH_POOL(p, boards)
+	for (size_t i = 0; i < qn_routes_n(routes); i++)
+		for (int s = 2; s < 6; s++) {
+			uint64_t n = atomic_load(&boards->of[p]->route[i].status[s]);
+			if (n > 0)
+				qn_buf_printf(b,
+				    "quoin_requests_total{pool=\"%s\",route=\"%s\",status=\"%dxx\"} %llu\n",
+				    qn_pool_name((enum qn_pool)p), qn_routes_at(routes, i)->id, s,
+				    (unsigned long long)n);
+		}
 }
 
-static void durations_of(const char *pool, const char *route, const struct qn_board_route *r, struct qn_buf *b)
+static void durations_of(
+    const char *pool, const char *route, const struct qn_board_route *r, struct qn_buf *b)
 {
 	uint64_t sum = 0;
 
 	for (int k = 0; k < QN_BOARD_BUCKETS; k++) {
 		sum += atomic_load(&r->bucket[k]);
 		if (k == QN_BOARD_BUCKETS - 1)
-			qn_buf_printf(b, "quoin_request_seconds_bucket{pool=\"%s\",route=\"%s\",le=\"+Inf\"} %llu\n", pool,
-			    route, (unsigned long long)sum);
+			qn_buf_printf(b,
+			    "quoin_request_seconds_bucket{pool=\"%s\",route=\"%s\",le=\"+Inf\"} %llu\n",
+			    pool, route, (unsigned long long)sum);
 		else
-			qn_buf_printf(b, "quoin_request_seconds_bucket{pool=\"%s\",route=\"%s\",le=\"%g\"} %llu\n", pool,
-			    route, (double)qn_board_bounds[k] / 1e6, (unsigned long long)sum);
+			qn_buf_printf(b,
+			    "quoin_request_seconds_bucket{pool=\"%s\",route=\"%s\",le=\"%g\"} %llu\n",
+			    pool, route, (double)qn_board_bounds[k] / 1e6, (unsigned long long)sum);
 	}
 	qn_buf_printf(b, "quoin_request_seconds_sum{pool=\"%s\",route=\"%s\"} %.6f\n", pool, route,
 	    (double)atomic_load(&r->total_us) / 1e6);
-	qn_buf_printf(b, "quoin_request_seconds_count{pool=\"%s\",route=\"%s\"} %llu\n", pool, route,
-	    (unsigned long long)sum);
+	qn_buf_printf(b, "quoin_request_seconds_count{pool=\"%s\",route=\"%s\"} %llu\n", pool,
+	    route, (unsigned long long)sum);
 }
 
 static void durations(const struct qn_routes *routes, const struct boards *boards, struct qn_buf *b)
 {
-	head(b, "request_seconds", "histogram", "Time from the first byte of a request to the last of its reply.");
-	EACH_POOL (p, boards)
-		for (size_t i = 0; i < qn_routes_n(routes); i++)
-			if (calls_of(&boards->of[p]->route[i]) > 0)
-				durations_of(qn_pool_name((enum qn_pool)p), qn_routes_at(routes, i)->id,
-				    &boards->of[p]->route[i], b);
+	head(b, "request_seconds", "histogram",
+	    "Time from the first byte of a request to the last of its reply.");
+	EACH_POOL(p, boards)
+	for (size_t i = 0; i < qn_routes_n(routes); i++)
+		if (calls_of(&boards->of[p]->route[i]) > 0)
+			durations_of(qn_pool_name((enum qn_pool)p), qn_routes_at(routes, i)->id,
+			    &boards->of[p]->route[i], b);
 }
 
 void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *b)

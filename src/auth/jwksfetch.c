@@ -10,8 +10,8 @@
 
 enum { LOOK_AGAIN_MS = 50, LOOKS = 100 };
 
-static void fetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a, const char *issuer_id,
-    const char *jwks_url)
+static void fetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a,
+    const char *issuer_id, const char *jwks_url)
 {
 	struct qn_outcall call = {
 	    .url = jwks_url,
@@ -44,8 +44,8 @@ static bool settled(struct qn_db *db, struct qn_arena *a, const char *issuer_id)
 	return issuer_under_way(db, a, issuer_id, &under_way) != QN_OK || !under_way;
 }
 
-void qn_jwks_refetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a, const char *issuer_id,
-    const char *jwks_url)
+void qn_jwks_refetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a,
+    const char *issuer_id, const char *jwks_url)
 {
 	bool mine = false;
 

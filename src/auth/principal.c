@@ -29,7 +29,8 @@ struct qn_auth *qn_auth_new(const struct qn_conf *conf, struct qn_board *board)
 {
 	struct qn_auth *auth = calloc(1, sizeof(*auth));
 
-	if (auth == NULL || (auth->tokens = qn_tokencache_new(QN_TOKENCACHE_ENTRIES, sizeof(struct known))) == NULL)
+	if (auth == NULL ||
+	    (auth->tokens = qn_tokencache_new(QN_TOKENCACHE_ENTRIES, sizeof(struct known))) == NULL)
 		qn_fatal("out of memory");
 	auth->board = board;
 	auth->registry = qn_registry_new(conf, board);
@@ -70,7 +71,8 @@ static enum qn_err admit(const struct known *k, struct qn_principal *ret)
  * Believed only while the board is live, the user's line of it is as it was, and no app, issuer or key
  * has changed (DESIGN §7): a key that was rotated away dies at once.
  */
-static const struct known *recall(struct qn_auth *auth, const struct qn_tokencache_key *key, struct qn_moment now)
+static const struct known *recall(
+    struct qn_auth *auth, const struct qn_tokencache_key *key, struct qn_moment now)
 {
 	uint32_t generation = 0;
 	char subject[64];
@@ -95,8 +97,8 @@ static bool refetch_due(const struct qn_issuer *i, qn_time now)
 	return under_way && now - i->attempted_at < FETCH_US;
 }
 
-static enum qn_err verify(struct qn_arena *a, const struct qn_app *app, struct qn_span token, qn_time now,
-    struct qn_claims *ret, bool *ret_own, const struct qn_issuer **ret_refetch)
+static enum qn_err verify(struct qn_arena *a, const struct qn_app *app, struct qn_span token,
+    qn_time now, struct qn_claims *ret, bool *ret_own, const struct qn_issuer **ret_refetch)
 {
 	struct qn_token opened;
 
@@ -127,8 +129,8 @@ static enum qn_err find_user(struct qn_db *db, struct qn_arena *a, const struct 
 	return e == QN_USER_NOT_FOUND ? QN_UNAUTHENTICATED : e;
 }
 
-enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_arena *a, struct qn_span token,
-    struct qn_principal *ret, const struct qn_issuer **ret_refetch)
+enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_arena *a,
+    struct qn_span token, struct qn_principal *ret, const struct qn_issuer **ret_refetch)
 {
 	struct qn_moment now = {qn_now(), qn_mono_us()};
 	struct qn_tokencache_key key = qn_tokencache_key(ret->app->id, token);

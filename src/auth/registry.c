@@ -54,8 +54,8 @@ void qn_registry_free(struct qn_registry *g)
 }
 
 /* A string member of an object member of the app's file, or `otherwise`. */
-static const char *config_str(struct qn_arena *a, const struct qn_json_object *config, const char *group,
-    const char *name, const char *otherwise)
+static const char *config_str(struct qn_arena *a, const struct qn_json_object *config,
+    const char *group, const char *name, const char *otherwise)
 {
 	struct qn_json_object o;
 	const char *s;
@@ -67,20 +67,24 @@ static const char *config_str(struct qn_arena *a, const struct qn_json_object *c
 	return s;
 }
 
-const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config,
-    const char *slug)
+const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,
+    const struct qn_json_object *config, const char *slug)
 {
 	const char *named = config_str(a, config, "token", "issuer", NULL);
 
-	return named != NULL ? named : qn_printf(a, "%s/%s", qn_conf_str(conf, QN_CONF_KEY_QUOIN_PUBLIC_URL), slug);
+	return named != NULL
+	           ? named
+	           : qn_printf(a, "%s/%s", qn_conf_str(conf, QN_CONF_KEY_QUOIN_PUBLIC_URL), slug);
 }
 
-const char *qn_own_audience(struct qn_arena *a, const struct qn_json_object *config, const char *issuer)
+const char *qn_own_audience(
+    struct qn_arena *a, const struct qn_json_object *config, const char *issuer)
 {
 	return config_str(a, config, "token", "audience", issuer);
 }
 
-static void read_app(const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
+static void read_app(
+    const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
 	struct qn_json_object config = {NULL, 0};
 	struct qn_span text = {qn_strndup(s->arena, row->config.p, row->config.n), row->config.n};
@@ -93,7 +97,8 @@ static void read_app(const struct qn_registry *g, struct snapshot *s, const stru
 	    .name = qn_strdup(s->arena, row->name),
 	    .own_issuer = qn_own_issuer(s->arena, g->conf, &config, row->slug),
 	    .id_prefix = config_str(s->arena, &config, "dialect", "id_prefix", ""),
-	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"), "upper") == 0,
+	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"),
+			      "upper") == 0,
 	};
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
 }
@@ -139,7 +144,8 @@ static void read_issuer(struct snapshot *s, const struct issuer_row *row, struct
 }
 
 /* Our own keys as one more issuer of the app. */
-static void read_own_keys(struct snapshot *s, struct qn_app *app, const struct signing_key_row *keys, size_t n)
+static void read_own_keys(
+    struct snapshot *s, struct qn_app *app, const struct signing_key_row *keys, size_t n)
 {
 	struct qn_buf text;
 	bool any = false;
@@ -171,8 +177,8 @@ static void read_own_keys(struct snapshot *s, struct qn_app *app, const struct s
 	qn_buf_done(&text);
 }
 
-static void build(const struct qn_registry *g, struct snapshot *s, struct qn_list apps, struct qn_list issuers,
-    struct qn_list keys)
+static void build(const struct qn_registry *g, struct snapshot *s, struct qn_list apps,
+    struct qn_list issuers, struct qn_list keys)
 {
 	const struct issuer_row *rows = issuers.items;
 
@@ -208,7 +214,8 @@ enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct q
 
 static bool stale(const struct qn_registry *g)
 {
-	if (g->read_at == 0 || g->board == NULL || atomic_load(&g->board->apps_gen) != g->generation)
+	if (g->read_at == 0 || g->board == NULL ||
+	    atomic_load(&g->board->apps_gen) != g->generation)
 		return true;
 	return !qn_board_live(g->board) && qn_mono_us() - g->read_at > UNHEARD_US;
 }

@@ -24,7 +24,7 @@ struct setting {
 };
 
 static const struct setting settings[QN_CONF__MAX] = {
-#define X(key, type_, def_, least_, most_, reload_, text_)                                         \
+#define X(key, type_, def_, least_, most_, reload_, text_) \
 	[QN_CONF_KEY_##key] = {#key, def_, text_, QN_CONF_##type_, least_, most_, reload_},
     QN_SETTINGS(X)
 #undef X

@@ -42,7 +42,8 @@ static bool read_file(const char *path, struct qn_buf *out)
 }
 
 /* ${NAME} or ${NAME:-otherwise} at p (behind "${"); what follows it. */
-static const char *expand_one(struct qn_arena *a, const char *p, const char *close, struct qn_buf *out)
+static const char *expand_one(
+    struct qn_arena *a, const char *p, const char *close, struct qn_buf *out)
 {
 	size_t n = strcspn(p, ":}");
 	const char *name = qn_strndup(a, p, n);
@@ -80,7 +81,8 @@ static void expand(struct qn_arena *a, const char *text, struct qn_buf *out)
 }
 
 /* A string member, or NULL after saying that it is missing. */
-static const char *need_str(struct file *f, const struct qn_json_object *o, const char *where, const char *name)
+static const char *need_str(
+    struct file *f, const struct qn_json_object *o, const char *where, const char *name)
 {
 	const char *s;
 
@@ -115,8 +117,8 @@ static const char *algorithms(struct qn_arena *a, struct qn_span list)
 }
 
 /* One issuer; adds its name to `keep`. An optional one whose variables have no value is left out. */
-static int apply_issuer(struct file *f, const char *app_id, const char *own, struct qn_span text,
-    struct qn_buf *keep)
+static int apply_issuer(
+    struct file *f, const char *app_id, const char *own, struct qn_span text, struct qn_buf *keep)
 {
 	struct qn_arena *a = f->c->arena;
 	struct qn_json_object o;
@@ -127,15 +129,20 @@ static int apply_issuer(struct file *f, const char *app_id, const char *own, str
 	qn_json_bool(qn_json_get(&o, "optional"), &optional);
 	if (unset(text) && optional)
 		return CTL_OK;
-	const char *issuer = need_str(f, &o, "issuers", "issuer"), *audience = need_str(f, &o, "issuers", "audience");
-	const char *url = need_str(f, &o, "issuers", "jwks_url"), *algs = algorithms(a, qn_json_get(&o, "algorithms"));
+	const char *issuer = need_str(f, &o, "issuers", "issuer"),
+		   *audience = need_str(f, &o, "issuers", "audience");
+	const char *url = need_str(f, &o, "issuers", "jwks_url"),
+		   *algs = algorithms(a, qn_json_get(&o, "algorithms"));
 	if (issuer == NULL || audience == NULL || url == NULL)
 		return CTL_FAILED;
 	if (algs == NULL)
-		return reject(f->path, issuer, "\"algorithms\" must name some of RS256, ES256, EdDSA");
+		return reject(
+		    f->path, issuer, "\"algorithms\" must name some of RS256, ES256, EdDSA");
 	if (strcmp(issuer, own) == 0)
-		return reject(f->path, issuer, "is this app's own issuer: only Quoin speaks in its name");
-	if (strncmp(url, "https://", 8) != 0 && !qn_conf_bool(f->c->conf, QN_CONF_KEY_QUOIN_OUTBOUND_LOCAL))
+		return reject(
+		    f->path, issuer, "is this app's own issuer: only Quoin speaks in its name");
+	if (strncmp(url, "https://", 8) != 0 &&
+	    !qn_conf_bool(f->c->conf, QN_CONF_KEY_QUOIN_OUTBOUND_LOCAL))
 		return reject(f->path, issuer, "\"jwks_url\" must be https");
 	qn_buf_str(keep, keep->n > 1 ? "," : "");
 	qn_buf_json(keep, issuer, strlen(issuer));
@@ -159,7 +166,8 @@ static int apply_issuers(struct file *f, const char *slug, const char *app_id)
 		status = apply_issuer(f, app_id, own, items[i], &keep);
 	qn_buf_char(&keep, ']');
 	if (status == CTL_OK) {
-		enum qn_err e = issuer_prune(f->c->db, f->c->arena, app_id, (struct qn_span){keep.p, keep.n});
+		enum qn_err e =
+		    issuer_prune(f->c->db, f->c->arena, app_id, (struct qn_span){keep.p, keep.n});
 		status = e == QN_OK ? CTL_OK : ctl_fail(f->c, "issuers", e);
 	}
 	qn_buf_done(&keep);
@@ -171,8 +179,17 @@ static const struct {
 	const char *name;
 	char kind;
 } members[] = {
-	{"slug", '"'}, {"name", '"'}, {"hosts", '['}, {"origins", '['}, {"issuers", '['}, {"dialect", '{'},
-	{"token", '{'}, {"plans", '['}, {"licence", '{'}, {"api_key_prefix", '"'}, {"mail", '{'},
+    {"slug", '"'},
+    {"name", '"'},
+    {"hosts", '['},
+    {"origins", '['},
+    {"issuers", '['},
+    {"dialect", '{'},
+    {"token", '{'},
+    {"plans", '['},
+    {"licence", '{'},
+    {"api_key_prefix", '"'},
+    {"mail", '{'},
 };
 
 static int check_member(const struct file *f, const struct qn_json_member *m)
@@ -181,18 +198,22 @@ static int check_member(const struct file *f, const struct qn_json_member *m)
 		if (!qn_span_is(m->name, members[i].name))
 			continue;
 		if (qn_json_kind(m->value) != members[i].kind)
-			return reject(f->path, members[i].name, "is of the wrong kind; see docs/apps.md");
+			return reject(
+			    f->path, members[i].name, "is of the wrong kind; see docs/apps.md");
 		if (strcmp(members[i].name, "issuers") != 0 && unset(m->value))
-			return reject(f->path, members[i].name, "names a variable that has no value");
+			return reject(
+			    f->path, members[i].name, "names a variable that has no value");
 		return CTL_OK;
 	}
-	return reject(f->path, qn_strndup(f->c->arena, m->name.p, m->name.n), "is not known; see docs/apps.md");
+	return reject(f->path, qn_strndup(f->c->arena, m->name.p, m->name.n),
+	    "is not known; see docs/apps.md");
 }
 
 /* Host names and origins end in nginx's maps: nothing but their own characters may be in them. */
 static int check_names(const struct file *f, const char *list)
 {
-	static const char fit[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:/[]";
+	static const char fit[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:/[]";
 	struct qn_span *items = NULL;
 	const char *s;
 	size_t n = 0;
@@ -201,9 +222,11 @@ static int check_names(const struct file *f, const char *list)
 	    !qn_json_elements(f->c->arena, qn_json_get(&f->top, list), &items, &n))
 		return reject(f->path, list, "must be a list");
 	for (size_t i = 0; i < n; i++) {
-		if (!qn_json_str(f->c->arena, items[i], &s, NULL) || s[0] == '\0' || strspn(s, fit) != strlen(s))
+		if (!qn_json_str(f->c->arena, items[i], &s, NULL) || s[0] == '\0' ||
+		    strspn(s, fit) != strlen(s))
 			return reject(f->path, list, "holds something that is no host or origin");
-		if (strcmp(list, "origins") == 0 && strncmp(s, "https://", 8) != 0 && strncmp(s, "http://", 7) != 0)
+		if (strcmp(list, "origins") == 0 && strncmp(s, "https://", 8) != 0 &&
+		    strncmp(s, "http://", 7) != 0)
 			return reject(f->path, list, "an origin begins with https:// or http://");
 	}
 	return CTL_OK;
@@ -214,7 +237,9 @@ static int check_all(const struct file *f)
 	for (size_t i = 0; i < f->top.n; i++)
 		if (check_member(f, &f->top.members[i]) != CTL_OK)
 			return CTL_FAILED;
-	return check_names(f, "hosts") == CTL_OK && check_names(f, "origins") == CTL_OK ? CTL_OK : CTL_FAILED;
+	return check_names(f, "hosts") == CTL_OK && check_names(f, "origins") == CTL_OK
+	           ? CTL_OK
+	           : CTL_FAILED;
 }
 
 static bool same(struct qn_span a, struct qn_span b)
@@ -223,7 +248,8 @@ static bool same(struct qn_span a, struct qn_span b)
 }
 
 /* Member by member: + new, ~ changed, - gone. Whether there was any difference. */
-static bool show_diff(const char *slug, const struct qn_json_object *before, const struct qn_json_object *after)
+static bool show_diff(
+    const char *slug, const struct qn_json_object *before, const struct qn_json_object *after)
 {
 	bool any = false;
 
@@ -234,8 +260,8 @@ static bool show_diff(const char *slug, const struct qn_json_object *before, con
 				old = before->members[k].value;
 		if (same(old, after->members[i].value))
 			continue;
-		printf("%s: %c %.*s\n", slug, old.p == NULL ? '+' : '~', (int)after->members[i].name.n,
-		    after->members[i].name.p);
+		printf("%s: %c %.*s\n", slug, old.p == NULL ? '+' : '~',
+		    (int)after->members[i].name.n, after->members[i].name.p);
 		any = true;
 	}
 	for (size_t k = 0; k < before->n; k++) {
@@ -243,7 +269,8 @@ static bool show_diff(const char *slug, const struct qn_json_object *before, con
 		for (size_t i = 0; i < after->n; i++)
 			kept = kept || same(before->members[k].name, after->members[i].name);
 		if (!kept)
-			printf("%s: - %.*s\n", slug, (int)before->members[k].name.n, before->members[k].name.p);
+			printf("%s: - %.*s\n", slug, (int)before->members[k].name.n,
+			    before->members[k].name.p);
 		any = any || !kept;
 	}
 	return any;
@@ -251,7 +278,8 @@ static bool show_diff(const char *slug, const struct qn_json_object *before, con
 
 static int store(struct file *f, struct qn_span text)
 {
-	const char *slug = need_str(f, &f->top, "app", "slug"), *name = need_str(f, &f->top, "app", "name"), *id;
+	const char *slug = need_str(f, &f->top, "app", "slug"),
+		   *name = need_str(f, &f->top, "app", "name"), *id;
 	struct qn_json_object before = {NULL, 0};
 	struct app_row row;
 
@@ -290,9 +318,11 @@ static int apply_file(struct ctl *c, const char *path)
 	} else {
 		expand(c->arena, raw.p, &text);
 		struct qn_span span = {qn_strndup(c->arena, text.p, text.n), text.n};
-		enum qn_json_err e = qn_json_scan(c->arena, span, &qn_json_default_limits, &f.top, &offset);
+		enum qn_json_err e =
+		    qn_json_scan(c->arena, span, &qn_json_default_limits, &f.top, &offset);
 		if (e != QN_JSON_OK)
-			status = reject(path, qn_printf(c->arena, "byte %zu", offset), qn_json_err_text(e));
+			status = reject(
+			    path, qn_printf(c->arena, "byte %zu", offset), qn_json_err_text(e));
 		else if (f.top.members == NULL)
 			status = reject(path, "file", "must be a JSON object");
 		else

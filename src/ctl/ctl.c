@@ -14,7 +14,8 @@ int ctl_run(struct ctl *c, ctl_verb_fn *run, int argc, char **argv)
 	if (c->conf == NULL)
 		return CTL_FAILED;
 	c->arena = qn_arena_new(ARENA_BYTES);
-	c->db = qn_db_new(qn_conf_str(c->conf, QN_CONF_KEY_DATABASE_URL), "", TIMEOUT_MS, "quoinctl", NULL);
+	c->db = qn_db_new(
+	    qn_conf_str(c->conf, QN_CONF_KEY_DATABASE_URL), "", TIMEOUT_MS, "quoinctl", NULL);
 	int status = run(c, argc, argv);
 	if (fflush(stdout) != 0)
 		status = CTL_FAILED;
@@ -28,7 +29,8 @@ int ctl_fail(const struct ctl *c, const char *what, enum qn_err e)
 {
 	const char *why = qn_db_why(c->db);
 
-	fprintf(stderr, "quoinctl: %s: %s%s%s\n", what, qn_err_text(e), why[0] != '\0' ? " " : "", why);
+	fprintf(
+	    stderr, "quoinctl: %s: %s%s%s\n", what, qn_err_text(e), why[0] != '\0' ? " " : "", why);
 	return CTL_FAILED;
 }
 
@@ -53,7 +55,8 @@ const char *ctl_app_id(struct ctl *c, const char *slug)
 	if (e == QN_OK)
 		return row.id;
 	if (e == QN_NOT_FOUND)
-		fprintf(stderr, "quoinctl: there is no app '%s'; quoinctl app list shows them\n", slug);
+		fprintf(
+		    stderr, "quoinctl: there is no app '%s'; quoinctl app list shows them\n", slug);
 	else
 		ctl_fail(c, slug, e);
 	return NULL;

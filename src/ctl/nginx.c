@@ -62,13 +62,16 @@ int ctl_nginx(struct ctl *c, int argc, char **argv)
 		return ctl_fail(c, "apps", e);
 	const struct app_row *rows = apps.items;
 	qn_buf_init(&out, OUT_BYTES);
-	qn_buf_str(&out, "# Made by quoinctl nginx: make it again when an app or Quoin itself changes.\n");
+	qn_buf_str(
+	    &out, "# Made by quoinctl nginx: make it again when an app or Quoin itself changes.\n");
 	/* Where there is one product only, whatever name it is called by is that product's. */
-	qn_buf_printf(&out, "map $host $quoin_app {\n    default \"%s\";\n", only != NULL ? only : "");
+	qn_buf_printf(
+	    &out, "map $host $quoin_app {\n    default \"%s\";\n", only != NULL ? only : "");
 	for (size_t i = 0; i < apps.n; i++)
 		if (only == NULL || strcmp(only, rows[i].slug) == 0)
 			each(c, &rows[i], "hosts", &out, host_line);
-	qn_buf_str(&out, "}\nmap \"$quoin_app:$http_origin\" $quoin_cors_origin {\n    default \"\";\n");
+	qn_buf_str(
+	    &out, "}\nmap \"$quoin_app:$http_origin\" $quoin_cors_origin {\n    default \"\";\n");
 	for (size_t i = 0; i < apps.n; i++)
 		each(c, &rows[i], "origins", &out, origin_line);
 	qn_buf_str(&out, "}\n");

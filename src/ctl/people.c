@@ -36,7 +36,8 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 
 static struct qn_secret secret_of(const struct ctl *c)
 {
-	return (struct qn_secret){1, qn_span_of(qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY))};
+	return (struct qn_secret){
+	    1, qn_span_of(qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY))};
 }
 
 static enum qn_err make_key(struct ctl *c, const char *app_id)
@@ -51,9 +52,10 @@ static enum qn_err make_key(struct ctl *c, const char *app_id)
 	size_t n = qn_signing_key_seal(key, &secret, sealed);
 	qn_buf_init(&jwk, 4096);
 	qn_signing_key_jwk(key, &jwk);
-	enum qn_err e = n == 0 ? QN_INTERNAL
-			       : signing_key_add(c->db, c->arena, qn_signing_key_kid(key), app_id,
-				     (struct qn_span){jwk.p, jwk.n}, (struct qn_span){(const char *)sealed, n});
+	enum qn_err e =
+	    n == 0 ? QN_INTERNAL
+		   : signing_key_add(c->db, c->arena, qn_signing_key_kid(key), app_id,
+			 (struct qn_span){jwk.p, jwk.n}, (struct qn_span){(const char *)sealed, n});
 	qn_buf_done(&jwk);
 	qn_signing_key_free(key);
 	return e;
@@ -75,8 +77,8 @@ static enum qn_err current_key(struct ctl *c, const char *app_id, struct qn_sign
 	return *ret != NULL ? QN_OK : QN_INTERNAL;
 }
 
-static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user, int64_t minutes,
-    const char **ret)
+static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user,
+    int64_t minutes, const char **ret)
 {
 	struct qn_json_object config = {NULL, 0};
 	struct qn_signing_key *key = NULL;
@@ -106,8 +108,8 @@ int ctl_token(struct ctl *c, int argc, char **argv)
 	struct app_row app;
 	struct user user;
 
-	if (slug == NULL || argc != 1 || (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 ||
-	    n > 525600)
+	if (slug == NULL || argc != 1 ||
+	    (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 || n > 525600)
 		return ctl_usage("token");
 	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
 		fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
@@ -137,8 +139,9 @@ static int list_jobs(struct ctl *c)
 		return ctl_fail(c, "jobs", e);
 	for (size_t i = 0; i < list.n; i++) {
 		qn_time_print(due, jobs[i].run_at);
-		printf("%s %-18s %s attempts=%" PRId64 " %s%s%s\n", jobs[i].id, jobs[i].kind, due, jobs[i].attempts,
-		    jobs[i].dead_at != QN_TIME_NULL ? "dead" : "waiting", jobs[i].failure != NULL ? " " : "",
+		printf("%s %-18s %s attempts=%" PRId64 " %s%s%s\n", jobs[i].id, jobs[i].kind, due,
+		    jobs[i].attempts, jobs[i].dead_at != QN_TIME_NULL ? "dead" : "waiting",
+		    jobs[i].failure != NULL ? " " : "",
 		    jobs[i].failure != NULL ? jobs[i].failure : "");
 	}
 	return CTL_OK;
@@ -150,7 +153,8 @@ int ctl_jobs(struct ctl *c, int argc, char **argv)
 
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return list_jobs(c);
-	if (argc != 2 || strcmp(argv[0], "retry") != 0 || !qn_uuid_parse(argv[1], strlen(argv[1]), id))
+	if (argc != 2 || strcmp(argv[0], "retry") != 0 ||
+	    !qn_uuid_parse(argv[1], strlen(argv[1]), id))
 		return ctl_usage("jobs");
 	enum qn_err e = job_retry(c->db, c->arena, id);
 	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);

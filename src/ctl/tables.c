@@ -42,8 +42,8 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 	struct qn_routes *routes = qn_routes_new(qn_api_tables);
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
-		printf("%-6s %-58s %-6s %-6s %s\n", qn_method_name(r->method), r->path, qn_pool_name(r->pool), who(r),
-		    r->id);
+		printf("%-6s %-58s %-6s %-6s %s\n", qn_method_name(r->method), r->path,
+		    qn_pool_name(r->pool), who(r), r->id);
 	}
 	qn_routes_free(routes);
 	return CTL_OK;
@@ -71,7 +71,8 @@ int ctl_statements(struct ctl *c, int argc, char **argv)
 		for (size_t i = 0; i < qn_stmt_sets[s]->n; i++) {
 			const struct qn_stmt *q = &qn_stmt_sets[s]->list[i];
 			if (!checking)
-				printf("%s %s %d\n    %s\n", q->name, kinds[q->kind], q->params, q->sql);
+				printf("%s %s %d\n    %s\n", q->name, kinds[q->kind], q->params,
+				    q->sql);
 			else if (check(c, qn_stmt_sets[s], i) != CTL_OK)
 				status = CTL_FAILED;
 		}

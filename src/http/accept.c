@@ -41,9 +41,11 @@ static void on_alarm(int sig, siginfo_t *info, void *context)
 static bool make_timer(struct qn_fcgi *f)
 {
 	struct sigaction sa = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO | SA_RESTART};
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value.sival_ptr = f};
+	struct sigevent ev = {
+	    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value.sival_ptr = f};
 
-	return sigaction(SIGALRM, &sa, NULL) == 0 && timer_create(CLOCK_MONOTONIC, &ev, &f->timer) == 0;
+	return sigaction(SIGALRM, &sa, NULL) == 0 &&
+	       timer_create(CLOCK_MONOTONIC, &ev, &f->timer) == 0;
 }
 
 /* Watches the socket until a request was read to its end; -1 when it was. */
@@ -63,7 +65,8 @@ struct qn_fcgi *qn_fcgi_new(int listen_fd, int read_timeout_s)
 	struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE};
 
 	/* No listening socket for libfcgi: it must not accept by itself when a connection was bad. */
-	if (f == NULL || FCGX_Init() != 0 || FCGX_InitRequest(&f->request, -1, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+	if (f == NULL || FCGX_Init() != 0 ||
+	    FCGX_InitRequest(&f->request, -1, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
 		qn_fatal("libfcgi does not start");
 	f->listen_fd = listen_fd;
 	f->patience.tv_sec = read_timeout_s;
@@ -71,7 +74,8 @@ struct qn_fcgi *qn_fcgi_new(int listen_fd, int read_timeout_s)
 	if (!make_timer(f))
 		qn_fatal("no timer: %s", strerror(errno));
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (f->epoll_fd < 0 || (listen_fd >= 0 && epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, listen_fd, &e) != 0))
+	if (f->epoll_fd < 0 ||
+	    (listen_fd >= 0 && epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, listen_fd, &e) != 0))
 		qn_fatal("cannot wait for the socket: %s", strerror(errno));
 	return f;
 }

@@ -68,7 +68,8 @@ static const char *set_json(const struct qn_field *f, struct qn_span v, void *at
 	return NULL;
 }
 
-static const char *set_value(struct qn_arena *a, const struct qn_field *f, struct qn_span v, void *at)
+static const char *set_value(
+    struct qn_arena *a, const struct qn_field *f, struct qn_span v, void *at)
 {
 	const char *s;
 	size_t n;
@@ -99,21 +100,21 @@ static const char *set_value(struct qn_arena *a, const struct qn_field *f, struc
 static const char *sentence(const char *type)
 {
 	static const char *const said[][2] = {
-		{"missing", "This member is required."},
-		{"extra_forbidden", "There is no such member."},
-		{"duplicate", "This stands twice."},
-		{"string", "This must be a string."},
-		{"string_too_short", "This is too short."},
-		{"string_too_long", "This is too long."},
-		{"uuid", "This must be a UUID."},
-		{"enum", "This is not one of the allowed values."},
-		{"int", "This must be a whole number."},
-		{"range", "This number is out of range."},
-		{"bool", "This must be true or false."},
-		{"datetime", "This must be an RFC 3339 time."},
-		{"object", "This must be an object."},
-		{"too_large", "This is too large."},
-		{"encoding", "This is not UTF-8 without control characters."},
+	    {"missing", "This member is required."},
+	    {"extra_forbidden", "There is no such member."},
+	    {"duplicate", "This stands twice."},
+	    {"string", "This must be a string."},
+	    {"string_too_short", "This is too short."},
+	    {"string_too_long", "This is too long."},
+	    {"uuid", "This must be a UUID."},
+	    {"enum", "This is not one of the allowed values."},
+	    {"int", "This must be a whole number."},
+	    {"range", "This number is out of range."},
+	    {"bool", "This must be true or false."},
+	    {"datetime", "This must be an RFC 3339 time."},
+	    {"object", "This must be an object."},
+	    {"too_large", "This is too large."},
+	    {"encoding", "This is not UTF-8 without control characters."},
 	};
 
 	for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
@@ -171,7 +172,8 @@ static void default_value(struct qn_request *r, const struct qn_field *f, void *
 static bool blamed(const struct qn_request *r, const char *where, const char *field)
 {
 	for (size_t i = 0; i < r->nfaults; i++)
-		if (strcmp(r->faults[i].where, where) == 0 && strcmp(r->faults[i].field, field) == 0)
+		if (strcmp(r->faults[i].where, where) == 0 &&
+		    strcmp(r->faults[i].field, field) == 0)
 			return true;
 	return false;
 }
@@ -211,8 +213,8 @@ static const char *shown_name(struct qn_arena *a, struct qn_span name)
 	return qn_strndup(a, name.p, n);
 }
 
-static void decode_members(struct qn_request *r, const struct qn_object *o, const struct qn_json_object *body,
-    void *dst)
+static void decode_members(
+    struct qn_request *r, const struct qn_object *o, const struct qn_json_object *body, void *dst)
 {
 	uint64_t seen = 0;
 
@@ -228,7 +230,8 @@ static void decode_members(struct qn_request *r, const struct qn_object *o, cons
 			blame(r, "body", f->name, "duplicate");
 			continue;
 		}
-		if (qn_json_kind(m->value) == 'n' && (f->type != QN_T_JSON || (f->flags & QN_F_OBJECT)))
+		if (qn_json_kind(m->value) == 'n' &&
+		    (f->type != QN_T_JSON || (f->flags & QN_F_OBJECT)))
 			continue; /* null is as good as absent */
 		const char *fault = set_value(r->arena, f, m->value, at);
 		if (fault != NULL)
@@ -254,9 +257,11 @@ static enum qn_err decode_json(struct qn_request *r, const struct qn_object *o, 
 
 	if (!json_type(r))
 		return QN_MEDIA_TYPE;
-	enum qn_json_err e = qn_json_scan(r->arena, r->body, &qn_json_default_limits, &body, &offset);
+	enum qn_json_err e =
+	    qn_json_scan(r->arena, r->body, &qn_json_default_limits, &body, &offset);
 	if (e != QN_JSON_OK) {
-		qn_fault_add(r, "body", qn_printf(r->arena, "byte %zu", offset), qn_json_err_text(e), "json");
+		qn_fault_add(r, "body", qn_printf(r->arena, "byte %zu", offset),
+		    qn_json_err_text(e), "json");
 		return QN_BAD_JSON;
 	}
 	if (body.members == NULL) {
@@ -268,7 +273,8 @@ static enum qn_err decode_json(struct qn_request *r, const struct qn_object *o, 
 }
 
 /* A query value, which is always text, by the type of its field. */
-static const char *set_query(struct qn_request *r, const struct qn_field *f, const char *text, void *at)
+static const char *set_query(
+    struct qn_request *r, const struct qn_field *f, const char *text, void *at)
 {
 	struct qn_span v = qn_span_of(text);
 
@@ -295,8 +301,12 @@ static void decode_query(struct qn_request *r, const struct qn_object *o, void *
 		const struct qn_field *f = name != NULL ? find_field(o, qn_span_of(name)) : NULL;
 		if (f != NULL) {
 			void *at = (char *)dst + f->offset;
-			const char *value = name_n < n ? qn_query_decode(r->arena, p + name_n + 1, n - name_n - 1) : "";
-			const char *fault = seen_before(o, f, &seen) ? "duplicate" : value == NULL ? "encoding" : set_query(r, f, value, at);
+			const char *value =
+			    name_n < n ? qn_query_decode(r->arena, p + name_n + 1, n - name_n - 1)
+				       : "";
+			const char *fault = seen_before(o, f, &seen) ? "duplicate"
+			                    : value == NULL          ? "encoding"
+			                                             : set_query(r, f, value, at);
 			if (fault != NULL)
 				blame(r, "query", f->name, fault);
 		}

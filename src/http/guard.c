@@ -23,7 +23,7 @@ static enum qn_err bearer(const struct qn_request *r, struct qn_span *ret)
 static bool local(const struct qn_request *r)
 {
 	return strcmp(r->remote_addr, "127.0.0.1") == 0 || strcmp(r->remote_addr, "::1") == 0 ||
-	    strcmp(r->remote_addr, "unix:") == 0;
+	       strcmp(r->remote_addr, "unix:") == 0;
 }
 
 /* The app of the host that was called: set by nginx, never by the client (DESIGN §3). */
@@ -41,7 +41,8 @@ static enum qn_err find_app(struct qn_request *r)
 }
 
 /* Keys that the api pool may not fetch are fetched by the slow pool, which answers in its place. */
-static enum qn_err fetch_keys(struct qn_request *r, const struct qn_issuer *issuer, struct qn_span token)
+static enum qn_err fetch_keys(
+    struct qn_request *r, const struct qn_issuer *issuer, struct qn_span token)
 {
 	if (r->server->spec.pool == QN_POOL_API) {
 		r->escalate = true;

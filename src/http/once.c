@@ -16,8 +16,8 @@ static void digest_request(const struct qn_request *r, uint8_t out[QN_SHA256_LEN
 
 	qn_sha256(r->body.p, r->body.n, out);
 	qn_hex(out, QN_SHA256_LEN, body);
-	const char *text = qn_printf(r->arena, "%s\n%s\n%s\n%s", qn_method_name(r->method), r->path,
-	    r->query_string, body);
+	const char *text = qn_printf(
+	    r->arena, "%s\n%s\n%s\n%s", qn_method_name(r->method), r->path, r->query_string, body);
 	qn_sha256(text, strlen(text), out);
 }
 
@@ -54,7 +54,8 @@ static enum qn_err replay(struct qn_request *r, const struct idempotency_reply *
 static enum qn_err keep(struct qn_request *r, const struct idempotency_key *k)
 {
 	struct qn_reply_text t;
-	struct idempotency_reply reply = {.status = r->status != 0 ? r->status : 200, .etag = r->etag};
+	struct idempotency_reply reply = {
+	    .status = r->status != 0 ? r->status : 200, .etag = r->etag};
 
 	qn_reply_text_init(&t);
 	qn_reply_object(&t, r->route->reply, r->out, (r->route->flags & QN_R_CAMEL) != 0);
@@ -68,7 +69,8 @@ static enum qn_err keep(struct qn_request *r, const struct idempotency_key *k)
 
 enum qn_err qn_once(struct qn_request *r, qn_run_fn *run)
 {
-	const char *header = (r->route->flags & QN_R_ONCE) ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY") : NULL;
+	const char *header =
+	    (r->route->flags & QN_R_ONCE) ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY") : NULL;
 	struct idempotency_reply kept;
 
 	if (header == NULL || !r->who.known)

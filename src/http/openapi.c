@@ -80,7 +80,8 @@ static void schema_of(struct qn_buf *b, const struct qn_field *f, bool input, co
 		qn_buf_str(b, ",\"format\":\"date-time\"");
 		break;
 	case QN_T_JSON:
-		qn_buf_str(b, f->flags & QN_F_OBJECT ? "\"type\":\"object\"" : "\"title\":\"Any JSON value\"");
+		qn_buf_str(b, f->flags & QN_F_OBJECT ? "\"type\":\"object\""
+						     : "\"title\":\"Any JSON value\"");
 		break;
 	case QN_T_LIST:
 		qn_buf_str(b, "\"type\":\"array\",\"items\":");
@@ -112,7 +113,8 @@ static void required(struct qn_buf *b, const struct qn_object *o, bool input, bo
 	bool any = false;
 
 	for (size_t i = 0; i < o->n; i++) {
-		bool must = input ? (o->fields[i].flags & QN_F_REQUIRED) != 0 : !(o->fields[i].flags & QN_F_OPTIONAL);
+		bool must = input ? (o->fields[i].flags & QN_F_REQUIRED) != 0
+		                  : !(o->fields[i].flags & QN_F_OPTIONAL);
 		if (!must)
 			continue;
 		qn_buf_str(b, any ? "," : ",\"required\":[");
@@ -159,7 +161,8 @@ static void schema(struct schemas *s, const struct qn_object *o, bool input, boo
 	for (size_t i = 0; i < o->n; i++)
 		schema(s, o->fields[i].sub, input, camel);
 	qn_buf_str(s->b, ",\n      ");
-	qn_buf_printf(s->b, "\"%s%s\":{\"type\":\"object\",\"properties\":{", o->name, suffix_of(camel));
+	qn_buf_printf(
+	    s->b, "\"%s%s\":{\"type\":\"object\",\"properties\":{", o->name, suffix_of(camel));
 	for (size_t i = 0; i < o->n; i++) {
 		qn_buf_str(s->b, i > 0 ? ",\n        " : "\n        ");
 		name_of(s->b, o->fields[i].name, camel);
@@ -185,11 +188,13 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 {
 	struct schemas s = {.b = b};
 
-	qn_buf_str(b, "  \"components\":{\n    \"responses\":{\"Unauthorized\":{\"description\":\"No bearer token, or one that is not "
-		      "accepted; code says why.\",\"content\":{\"application/problem+json\":{\"schema\":"
-		      "{\"$ref\":\"#/components/schemas/Problem\"}}}}},");
-	qn_buf_str(b, "\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
-		      "\"bearerFormat\":\"JWT\"}},\n    \"schemas\":{\n      ");
+	qn_buf_str(b,
+	    "  \"components\":{\n    \"responses\":{\"Unauthorized\":{\"description\":\"No bearer token, or one that is not "
+	    "accepted; code says why.\",\"content\":{\"application/problem+json\":{\"schema\":"
+	    "{\"$ref\":\"#/components/schemas/Problem\"}}}}},");
+	qn_buf_str(b,
+	    "\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+	    "\"bearerFormat\":\"JWT\"}},\n    \"schemas\":{\n      ");
 	qn_buf_str(b, problem_schema);
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
@@ -218,7 +223,8 @@ static void path_params(struct qn_buf *b, const char *path, bool *first)
 		*first = false;
 		qn_buf_str(b, "{\"in\":\"path\",\"name\":");
 		qn_buf_json(b, p + 1, n);
-		qn_buf_str(b, p[1 + n] == ':'
+		qn_buf_str(b,
+		    p[1 + n] == ':'
 			? ",\"required\":true,\"schema\":{\"type\":\"integer\"}}"
 			: ",\"required\":true,\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}");
 	}
@@ -237,11 +243,13 @@ static void query_params(struct qn_buf *b, const struct qn_object *o, bool camel
 	}
 }
 
-static void header_param(struct qn_buf *b, unsigned wanted, unsigned flags, const char *name, const char *doc, bool *first)
+static void header_param(struct qn_buf *b, unsigned wanted, unsigned flags, const char *name,
+    const char *doc, bool *first)
 {
 	if (!(flags & wanted))
 		return;
-	qn_buf_printf(b, "%s{\"in\":\"header\",\"name\":\"%s\",\"schema\":{\"type\":\"string\"},\"description\":\"%s\"}",
+	qn_buf_printf(b,
+	    "%s{\"in\":\"header\",\"name\":\"%s\",\"schema\":{\"type\":\"string\"},\"description\":\"%s\"}",
 	    *first ? "" : ",", name, doc);
 	*first = false;
 }
@@ -257,8 +265,10 @@ static void parameters(struct qn_buf *b, const struct qn_route *r)
 		query_params(b, r->body, camel, &first);
 	header_param(b, QN_R_ONCE, r->flags, "Idempotency-Key",
 	    "A request sent again with the same key within a day has no second effect.", &first);
-	header_param(b, QN_R_IF_MATCH, r->flags, "If-Match", "The ETag of the version that was edited.", &first);
-	header_param(b, QN_R_ETAG, r->flags, "If-None-Match", "An ETag that the client has: 304 when it is still right.", &first);
+	header_param(b, QN_R_IF_MATCH, r->flags, "If-Match",
+	    "The ETag of the version that was edited.", &first);
+	header_param(b, QN_R_ETAG, r->flags, "If-None-Match",
+	    "An ETag that the client has: 304 when it is still right.", &first);
 	qn_buf_char(b, ']');
 }
 
@@ -269,7 +279,8 @@ static void error_response(struct qn_buf *b, const enum qn_err *errors, size_t n
 
 	/* Why a token is not taken has a dozen codes, which are the same everywhere. */
 	if (status == 401) {
-		qn_buf_str(b, ",\n        \"401\":{\"$ref\":\"#/components/responses/Unauthorized\"}");
+		qn_buf_str(
+		    b, ",\n        \"401\":{\"$ref\":\"#/components/responses/Unauthorized\"}");
 		return;
 	}
 	qn_buf_printf(b, ",\n        \"%d\":{\"description\":\"A problem.\",\"x-codes\":[", status);
@@ -289,7 +300,8 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 	size_t n = qn_route_errors(r, errors);
 	int last = 0;
 
-	qn_buf_str(b, ",\n      \"responses\":{\n        \"200\":{\"description\":\"Done.\",\"content\":{");
+	qn_buf_str(b,
+	    ",\n      \"responses\":{\n        \"200\":{\"description\":\"Done.\",\"content\":{");
 	if (r->reply != NULL) {
 		qn_buf_str(b, "\"application/json\":{\"schema\":");
 		reference(b, r->reply, suffix_of((r->flags & QN_R_CAMEL) != 0));
@@ -300,9 +312,11 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 		qn_buf_str(b, ":{}}}");
 	}
 	if (r->flags & QN_R_ETAG)
-		qn_buf_str(b, ",\n        \"304\":{\"description\":\"What the client has is still right.\"}");
+		qn_buf_str(b,
+		    ",\n        \"304\":{\"description\":\"What the client has is still right.\"}");
 	if ((r->flags & QN_R_HEALTH) != 0 && r->reply != NULL) {
-		qn_buf_str(b, ",\n        \"503\":{\"description\":\"Not now.\",\"content\":{\"application/json\":{\"schema\":");
+		qn_buf_str(b,
+		    ",\n        \"503\":{\"description\":\"Not now.\",\"content\":{\"application/json\":{\"schema\":");
 		reference(b, r->reply, "");
 		qn_buf_str(b, "}}}");
 	}
@@ -318,13 +332,15 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 		error_response(b, errors, n, next);
 		last = next;
 	}
-	qn_buf_str(b, ",\n        \"default\":{\"description\":\"Any other problem.\",\"content\":{"
-		      "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
+	qn_buf_str(b,
+	    ",\n        \"default\":{\"description\":\"Any other problem.\",\"content\":{"
+	    "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
 }
 
 static void operation(struct qn_buf *b, const struct qn_route *r)
 {
-	static const char *const verbs[QN_METHOD__MAX] = {"", "get", "post", "put", "patch", "delete"};
+	static const char *const verbs[QN_METHOD__MAX] = {
+	    "", "get", "post", "put", "patch", "delete"};
 
 	qn_buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"tags\":[", verbs[r->method], r->id);
 	qn_buf_json(b, r->id, strcspn(r->id, "."));
@@ -334,7 +350,8 @@ static void operation(struct qn_buf *b, const struct qn_route *r)
 		qn_buf_str(b, ",\"security\":[{\"bearer\":[]}]");
 	parameters(b, r);
 	if (r->body != NULL) {
-		qn_buf_printf(b, ",\n      \"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":",
+		qn_buf_printf(b,
+		    ",\n      \"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":",
 		    r->flags & QN_R_QUERY_BODY ? "false" : "true");
 		reference(b, r->body, suffix_of((r->flags & QN_R_CAMEL) != 0));
 		qn_buf_str(b, "}}}");
@@ -355,8 +372,10 @@ void qn_openapi(const struct qn_routes *routes, struct qn_buf *b)
 {
 	bool first = true;
 
-	qn_buf_str(b, "{\n  \"openapi\":\"3.1.0\",\n  \"info\":{\"title\":\"Quoin\",\"version\":\"" PACKAGE_VERSION "\","
-		      "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},\n  \"paths\":{");
+	qn_buf_str(b,
+	    "{\n  \"openapi\":\"3.1.0\",\n  \"info\":{\"title\":\"Quoin\",\"version\":\"" PACKAGE_VERSION
+	    "\","
+	    "\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},\n  \"paths\":{");
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const char *path = qn_routes_at(routes, i)->path;
 		bool sibling = false;
@@ -397,22 +416,27 @@ static void string_list(struct qn_buf *b, const char *name, const char *const *w
 static void route_json(struct qn_buf *b, const struct qn_route *r)
 {
 	static const char *const auths[] = {"public", "user", "local", NULL};
-	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged", "camel", "health", NULL};
+	static const char *const flags[] = {
+	    "query_body", "etag", "if_match", "once", "paged", "camel", "health", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 
-	qn_buf_printf(b, "{\"id\":\"%s\",\"method\":\"%s\",\"path\":\"", r->id, qn_method_name(r->method));
+	qn_buf_printf(
+	    b, "{\"id\":\"%s\",\"method\":\"%s\",\"path\":\"", r->id, qn_method_name(r->method));
 	path_of(b, r->path);
 	qn_buf_printf(b, "\",\"pool\":\"%s\"", qn_pool_name(r->pool));
 	string_list(b, "auth", auths, r->auth);
 	string_list(b, "flags", flags, r->flags);
-	qn_buf_printf(b, ",\"tenant\":%s%s%s", r->tenant ? "\"" : "", r->tenant ? r->tenant : "null", r->tenant ? "\"" : "");
-	qn_buf_printf(b, ",\"body\":%s%s%s", r->body ? "\"" : "", r->body ? r->body->name : "null", r->body ? "\"" : "");
-	qn_buf_printf(b, ",\"body_max\":%zu,\"missing\":%s%s%s,\"errors\":[", r->body_max, r->missing ? "\"" : "",
-	    r->missing ? qn_err_code(r->missing) : "null", r->missing ? "\"" : "");
+	qn_buf_printf(b, ",\"tenant\":%s%s%s", r->tenant ? "\"" : "",
+	    r->tenant ? r->tenant : "null", r->tenant ? "\"" : "");
+	qn_buf_printf(b, ",\"body\":%s%s%s", r->body ? "\"" : "", r->body ? r->body->name : "null",
+	    r->body ? "\"" : "");
+	qn_buf_printf(b, ",\"body_max\":%zu,\"missing\":%s%s%s,\"errors\":[", r->body_max,
+	    r->missing ? "\"" : "", r->missing ? qn_err_code(r->missing) : "null",
+	    r->missing ? "\"" : "");
 	for (size_t i = 0; i < n; i++)
-		qn_buf_printf(b, "%s{\"status\":%d,\"code\":\"%s\"}", i > 0 ? "," : "", qn_err_status(errors[i]),
-		    qn_err_code(errors[i]));
+		qn_buf_printf(b, "%s{\"status\":%d,\"code\":\"%s\"}", i > 0 ? "," : "",
+		    qn_err_status(errors[i]), qn_err_code(errors[i]));
 	qn_buf_str(b, "],\"summary\":");
 	str(b, r->summary);
 	qn_buf_char(b, '}');

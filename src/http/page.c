@@ -7,26 +7,28 @@
 
 enum { MAC_BYTES = 16, KEY_MAX = 64 };
 
-#define CURSOR                                                                                     \
+#define CURSOR \
 	QN_FIELD(struct qn_page_query, cursor, STR, 0, 1, 200, "next_cursor of the page before.")
 
 static const struct qn_field page_fields[] = {
-	QN_FIELD_DEF(struct qn_page_query, limit, I64, 0, 1, 1000, "1000", "Rows of a page."),
-	CURSOR,
+    QN_FIELD_DEF(struct qn_page_query, limit, I64, 0, 1, 1000, "1000", "Rows of a page."),
+    CURSOR,
 };
 const struct qn_object qn_page_query_object = QN_OBJECT("Page", struct qn_page_query, page_fields);
 
 static const struct qn_field short_fields[] = {
-	QN_FIELD_DEF(struct qn_page_query, limit, I64, 0, 1, 100, "100", "Rows of a page."),
-	CURSOR,
+    QN_FIELD_DEF(struct qn_page_query, limit, I64, 0, 1, 100, "100", "Rows of a page."),
+    CURSOR,
 };
-const struct qn_object qn_page_short_object = QN_OBJECT("ShortPage", struct qn_page_query, short_fields);
+const struct qn_object qn_page_short_object =
+    QN_OBJECT("ShortPage", struct qn_page_query, short_fields);
 
 /* Bound to the path and the caller: a cursor of another list or another user is none. */
 static void sign(const struct qn_request *r, const char *key, uint8_t mac[QN_SHA256_LEN])
 {
 	const char *secret = qn_conf_str(r->server->spec.conf, QN_CONF_KEY_QUOIN_SECRET_KEY);
-	const char *text = qn_printf(r->arena, "cursor\n%s\n%s\n%s\n%s", r->who.app->slug, r->who.user_id, r->path, key);
+	const char *text = qn_printf(
+	    r->arena, "cursor\n%s\n%s\n%s\n%s", r->who.app->slug, r->who.user_id, r->path, key);
 
 	qn_hmac_sha256(secret, strlen(secret), text, strlen(text), mac);
 }

@@ -60,7 +60,8 @@ static bool is_null(const struct qn_field *f, const void *at)
 	}
 }
 
-static void add_list(struct qn_reply_text *t, const struct qn_object *o, const struct qn_list *list, bool camel)
+static void add_list(
+    struct qn_reply_text *t, const struct qn_object *o, const struct qn_list *list, bool camel)
 {
 	qn_buf_char(&t->text, '[');
 	for (size_t i = 0; i < list->n; i++) {
@@ -124,7 +125,8 @@ static void add_name(struct qn_buf *b, const char *name, bool camel)
 	qn_buf_add(b, "\":", 2);
 }
 
-void qn_reply_object(struct qn_reply_text *t, const struct qn_object *o, const void *src, bool camel)
+void qn_reply_object(
+    struct qn_reply_text *t, const struct qn_object *o, const void *src, bool camel)
 {
 	bool first = true;
 
@@ -203,7 +205,8 @@ static const char *status_title(int status)
 	}
 }
 
-void qn_reply_problem(struct qn_reply_text *t, const struct qn_request *r, enum qn_err e, int status)
+void qn_reply_problem(
+    struct qn_reply_text *t, const struct qn_request *r, enum qn_err e, int status)
 {
 	struct qn_buf *b = &t->text;
 
@@ -263,12 +266,13 @@ static void add_link(struct qn_buf *h, const struct qn_request *r)
 	qn_buf_done(&link);
 }
 
-static void add_error_headers(struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status)
+static void add_error_headers(
+    struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status)
 {
 	if (status == 401)
 		qn_buf_str(h, e == QN_UNAUTHENTICATED
-			? "WWW-Authenticate: Bearer\r\n"
-			: "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
+				  ? "WWW-Authenticate: Bearer\r\n"
+				  : "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
 	if (status == 405)
 		add_allow(h, r->allowed);
 	if (status == 503 || e == QN_IN_PROGRESS)
@@ -282,20 +286,23 @@ static const char *content_type(const struct qn_request *r, enum qn_err e)
 	return r->route->content_type != NULL ? r->route->content_type : "application/json";
 }
 
-static void add_header(struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status, size_t n)
+static void add_header(
+    struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status, size_t n)
 {
 	if (status != 200)
 		qn_buf_printf(h, "Status: %d %s\r\n", status, status_title(status));
 	qn_buf_printf(h, "X-Request-Id: %s\r\n", r->id);
 	if (status != 304)
-		qn_buf_printf(h, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type(r, e), n);
+		qn_buf_printf(
+		    h, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type(r, e), n);
 	if (r->etag != NULL) /* on a conflict too: it names the version that is there */
 		qn_buf_printf(h, "ETag: %s\r\n", r->etag);
 	if (r->next != NULL && e == QN_OK)
 		add_link(h, r);
 	if (r->replayed)
 		qn_buf_str(h, "Idempotent-Replayed: true\r\n");
-	qn_buf_str(h, r->etag != NULL ? "Cache-Control: private, no-cache\r\n" : "Cache-Control: no-store\r\n");
+	qn_buf_str(h, r->etag != NULL ? "Cache-Control: private, no-cache\r\n"
+				      : "Cache-Control: no-store\r\n");
 	add_error_headers(h, r, e, status);
 	qn_buf_str(h, "\r\n");
 }

@@ -13,12 +13,27 @@ enum { NO_BODY_BYTES = 1024 };
 
 /* What may decide something must come once: a second one is a way around the first (S5). */
 static const char *const once[] = {
-	"REQUEST_METHOD", "REQUEST_URI", "CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR", "QUOIN_APP",
-	"HTTP_AUTHORIZATION", "HTTP_X_API_KEY", "HTTP_COOKIE", "HTTP_ORIGIN", "HTTP_HOST", "HTTP_IF_MATCH",
-	"HTTP_IF_NONE_MATCH", "HTTP_IDEMPOTENCY_KEY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", NULL,
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "CONTENT_TYPE",
+    "CONTENT_LENGTH",
+    "REMOTE_ADDR",
+    "QUOIN_APP",
+    "HTTP_AUTHORIZATION",
+    "HTTP_X_API_KEY",
+    "HTTP_COOKIE",
+    "HTTP_ORIGIN",
+    "HTTP_HOST",
+    "HTTP_IF_MATCH",
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IDEMPOTENCY_KEY",
+    "HTTP_CONTENT_TYPE",
+    "HTTP_CONTENT_LENGTH",
+    NULL,
 };
 
-void qn_fault_add(struct qn_request *r, const char *where, const char *field, const char *msg, const char *type)
+void qn_fault_add(
+    struct qn_request *r, const char *where, const char *field, const char *msg, const char *type)
 {
 	if (r->nfaults < QN_FAULTS)
 		r->faults[r->nfaults++] = (struct qn_fault){where, field, msg, type};
@@ -26,7 +41,10 @@ void qn_fault_add(struct qn_request *r, const char *where, const char *field, co
 
 static int hex_value(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	                              : -1;
 }
 
 /* Decodes n bytes to out (n+1 bytes). -1 on a bad escape. */
@@ -115,14 +133,16 @@ const char *qn_path_canonical(struct qn_arena *a, const char *target, const char
 /* The caller's request id when it is fit to be logged and echoed, else nginx's, else our own. */
 static const char *request_id(struct qn_request *r)
 {
-	static const char fit[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char fit[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 	const char *const names[] = {"HTTP_X_REQUEST_ID", "REQUEST_ID"};
 
 	for (size_t i = 0; i < 2; i++) {
 		const char *id = qn_fcgi_param(r->fcgi, names[i]);
 		size_t n = id != NULL ? strlen(id) : 0;
 		if (n > 0 && n <= 64 && strspn(id, fit) == n)
-			return qn_strdup(r->arena, id); /* libfcgi's copy goes before the log line */
+			return qn_strdup(
+			    r->arena, id); /* libfcgi's copy goes before the log line */
 	}
 	char *made = qn_alloc(r->arena, QN_UUID_LEN + 1);
 	qn_uuid_new(made);

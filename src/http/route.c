@@ -9,7 +9,7 @@ struct node {
 	struct qn_span segment; /* literal; absent for a parameter */
 	struct node *children;  /* literals */
 	struct node *param;
-	struct node *next;      /* sibling */
+	struct node *next;         /* sibling */
 	int route[QN_METHOD__MAX]; /* index, -1 none */
 	unsigned methods;
 };
@@ -71,7 +71,8 @@ static const char *path_fault(const struct qn_route *r)
 			continue;
 		if (!good_param(s) || ++params > QN_PATH_PARAMS)
 			return "it has a parameter of no known form, or too many parameters";
-		found = found || (strncmp(s.p + 1, r->tenant, tenant) == 0 && strchr(":}", s.p[1 + tenant]) != NULL);
+		found = found || (strncmp(s.p + 1, r->tenant, tenant) == 0 &&
+				     strchr(":}", s.p[1 + tenant]) != NULL);
 	}
 	if (params > 0 && r->missing == QN_OK)
 		return "it has a parameter and no error for what is not there";
@@ -225,8 +226,8 @@ const struct qn_route *qn_routes_at(const struct qn_routes *routes, size_t index
 	return routes->list[index];
 }
 
-void qn_routes_match(const struct qn_routes *routes, enum qn_method method, const char *path,
-    struct qn_match *ret)
+void qn_routes_match(
+    const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret)
 {
 	const struct node *n = routes->root;
 	const char *at = path + 1;
@@ -281,7 +282,8 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 		n = add_error(out, n, QN_TOO_LARGE);
 		n = add_error(out, n, QN_MEDIA_TYPE);
 	}
-	if (r->query != NULL || r->method != QN_GET) /* where no body is wanted, one that says something */
+	if (r->query != NULL ||
+	    r->method != QN_GET) /* where no body is wanted, one that says something */
 		n = add_error(out, n, QN_INVALID);
 	if (r->flags & QN_R_ONCE) {
 		n = add_error(out, n, QN_KEY_REUSED);

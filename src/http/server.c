@@ -18,12 +18,14 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 		qn_fatal("out of memory");
 	s->spec = *spec;
 	s->arena = a;
-	s->fcgi = qn_fcgi_new(spec->listen_fd, (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_READ_TIMEOUT_S));
-	s->db = qn_db_new(qn_conf_str(c, QN_CONF_KEY_DATABASE_URL), qn_conf_str(c, QN_CONF_KEY_DATABASE_REPLICA_URL),
+	s->fcgi =
+	    qn_fcgi_new(spec->listen_fd, (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_READ_TIMEOUT_S));
+	s->db = qn_db_new(qn_conf_str(c, QN_CONF_KEY_DATABASE_URL),
+	    qn_conf_str(c, QN_CONF_KEY_DATABASE_REPLICA_URL),
 	    qn_conf_int(c, QN_CONF_KEY_DATABASE_TIMEOUT_MS), "quoin", spec->board);
 	s->cache = qn_cache_new(qn_conf_str(c, QN_CONF_KEY_MEMCACHED_SERVERS),
-	    qn_conf_str(c, QN_CONF_KEY_MEMCACHED_PREFIX), qn_conf_int(c, QN_CONF_KEY_MEMCACHED_TIMEOUT_MS),
-	    spec->board);
+	    qn_conf_str(c, QN_CONF_KEY_MEMCACHED_PREFIX),
+	    qn_conf_int(c, QN_CONF_KEY_MEMCACHED_TIMEOUT_MS), spec->board);
 	s->auth = qn_auth_new(c, spec->board);
 	s->routes = qn_routes_new(spec->tables);
 	return s;
@@ -75,7 +77,7 @@ static enum qn_err match(struct qn_request *r)
 static bool misplaced(const struct qn_request *r)
 {
 	return r->route->pool != QN_POOL_API && r->route->pool != r->server->spec.pool &&
-	    qn_fcgi_param(r->fcgi, "QUOIN_ESCALATED") == NULL;
+	       qn_fcgi_param(r->fcgi, "QUOIN_ESCALATED") == NULL;
 }
 
 static enum qn_err run_once(struct qn_request *r)
@@ -91,10 +93,12 @@ static enum qn_err run_once(struct qn_request *r)
  */
 static enum qn_err run(struct qn_request *r)
 {
-	int64_t until = qn_mono_us() + qn_conf_int(r->server->spec.conf, QN_CONF_KEY_DATABASE_TIMEOUT_MS) * 500;
+	int64_t until =
+	    qn_mono_us() + qn_conf_int(r->server->spec.conf, QN_CONF_KEY_DATABASE_TIMEOUT_MS) * 500;
 	enum qn_err e = QN_RETRY;
 
-	for (int attempt = 0; attempt < ATTEMPTS && e == QN_RETRY && qn_mono_us() < until; attempt++) {
+	for (int attempt = 0; attempt < ATTEMPTS && e == QN_RETRY && qn_mono_us() < until;
+	     attempt++) {
 		if (attempt > 0)
 			qn_board_count(r->server->spec.board, QN_COUNT_RETRIES, 1);
 		r->out = NULL;
@@ -115,7 +119,8 @@ static bool none_match(const struct qn_request *r)
 		return false;
 	size_t n = strlen(r->etag);
 	for (const char *at = header; (at = strstr(at, r->etag)) != NULL; at += n)
-		if ((at == header || strchr(" ,/", at[-1]) != NULL) && (at[n] == '\0' || strchr(" ,", at[n]) != NULL))
+		if ((at == header || strchr(" ,/", at[-1]) != NULL) &&
+		    (at[n] == '\0' || strchr(" ,", at[n]) != NULL))
 			return false;
 	return true;
 }
@@ -156,7 +161,8 @@ static int reply(struct qn_request *r, enum qn_err e)
 	else if (e == QN_OK && !r->escalate)
 		qn_reply_object(&t, r->route->reply, r->out, (r->route->flags & QN_R_CAMEL) != 0);
 	if (t.text.over)
-		qn_fatal("route %s: the reply reached its ceiling", r->route != NULL ? r->route->id : "");
+		qn_fatal("route %s: the reply reached its ceiling",
+		    r->route != NULL ? r->route->id : "");
 	if (!qn_reply_send(r, e, status, &t))
 		qn_board_count(r->server->spec.board, QN_COUNT_LOST_REPLIES, 1);
 	qn_reply_text_done(&t);
@@ -197,7 +203,11 @@ static void log_line(const struct qn_request *r, enum qn_err e, int status, int6
 static void serve(struct qn_server *s)
 {
 	int64_t began = qn_mono_us();
-	struct qn_request r = {.server = s, .arena = s->arena, .db = s->db, .cache = s->cache, .fcgi = s->fcgi,
+	struct qn_request r = {.server = s,
+	    .arena = s->arena,
+	    .db = s->db,
+	    .cache = s->cache,
+	    .fcgi = s->fcgi,
 	    .route_index = -1};
 
 	qn_board_stage(s->spec.board, s->spec.slot, QN_STAGE_READ, -1);
@@ -206,7 +216,8 @@ static void serve(struct qn_server *s)
 	int status = reply(&r, e);
 	int64_t us = qn_mono_us() - began;
 	log_line(&r, e, status, us);
-	qn_board_request(s->spec.board, s->spec.slot, r.route_index, status, us, qn_arena_peak(s->arena));
+	qn_board_request(
+	    s->spec.board, s->spec.slot, r.route_index, status, us, qn_arena_peak(s->arena));
 	qn_db_reset(s->db);
 	qn_arena_reset(s->arena);
 	qn_board_stage(s->spec.board, s->spec.slot, QN_STAGE_IDLE, -1);

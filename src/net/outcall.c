@@ -20,9 +20,21 @@ static bool public_v4(uint32_t ip)
 		uint32_t net;
 		unsigned bits;
 	} closed[] = {
-		{0x00000000, 8}, {0x0a000000, 8}, {0x64400000, 10}, {0x7f000000, 8}, {0xa9fe0000, 16},
-		{0xac100000, 12}, {0xc0000000, 24}, {0xc0000200, 24}, {0xc0586300, 24}, {0xc0a80000, 16},
-		{0xc6120000, 15}, {0xc6336400, 24}, {0xcb007100, 24}, {0xe0000000, 4}, {0xf0000000, 4},
+	    {0x00000000, 8},
+	    {0x0a000000, 8},
+	    {0x64400000, 10},
+	    {0x7f000000, 8},
+	    {0xa9fe0000, 16},
+	    {0xac100000, 12},
+	    {0xc0000000, 24},
+	    {0xc0000200, 24},
+	    {0xc0586300, 24},
+	    {0xc0a80000, 16},
+	    {0xc6120000, 15},
+	    {0xc6336400, 24},
+	    {0xcb007100, 24},
+	    {0xe0000000, 4},
+	    {0xf0000000, 4},
 	};
 
 	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
@@ -37,7 +49,8 @@ static bool public_v6(const uint8_t ip[16])
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 	if (memcmp(ip, mapped, sizeof(mapped)) == 0)
-		return public_v4((uint32_t)ip[12] << 24 | (uint32_t)ip[13] << 16 | (uint32_t)ip[14] << 8 | ip[15]);
+		return public_v4((uint32_t)ip[12] << 24 | (uint32_t)ip[13] << 16 |
+				 (uint32_t)ip[14] << 8 | ip[15]);
 	if ((ip[0] & 0xe0) != 0x20)
 		return false;
 	bool documentation = ip[0] == 0x20 && ip[1] == 0x01 && ip[2] == 0x0d && ip[3] == 0xb8;
@@ -111,8 +124,8 @@ static const char *why_not(CURLcode rc, long status, const struct answer *answer
 	return status == 200 ? NULL : "the answer is not 200";
 }
 
-enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call, struct qn_span *ret_body,
-    const char **ret_why)
+enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_span *ret_body, const char **ret_why)
 {
 	struct answer answer = {.refused = false};
 	CURL *c = curl_easy_init();
@@ -128,7 +141,8 @@ enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call, st
 	curl_easy_cleanup(c);
 	*ret_why = why_not(rc, status, &answer);
 	if (*ret_why == NULL)
-		*ret_body = (struct qn_span){qn_strndup(a, answer.body.p != NULL ? answer.body.p : "", answer.body.n),
+		*ret_body = (struct qn_span){
+		    qn_strndup(a, answer.body.p != NULL ? answer.body.p : "", answer.body.n),
 		    answer.body.n};
 	qn_buf_done(&answer.body);
 	return *ret_why == NULL ? QN_OK : QN_DB_DOWN;

@@ -51,8 +51,8 @@ static const struct {
 	const char *kind;
 	job_fn *fn;
 } kinds[] = {
-	{"jwks.refresh", refresh_keys},
-	{"idempotency.prune", prune_keys},
+    {"jwks.refresh", refresh_keys},
+    {"idempotency.prune", prune_keys},
 };
 
 static enum qn_err run(struct jobs *j, const struct job *job)
@@ -86,7 +86,8 @@ static enum qn_err work(struct jobs *j)
 	enum qn_err e = run(j, &job);
 	log_job(&job, e, qn_mono_us() - began);
 	qn_board_count(j->child->board, e == QN_OK ? QN_COUNT_JOBS_DONE : QN_COUNT_JOBS_FAILED, 1);
-	return e == QN_OK ? job_done(j->db, j->arena, job.id) : job_failed(j->db, j->arena, job.id, qn_err_text(e));
+	return e == QN_OK ? job_done(j->db, j->arena, job.id)
+	                  : job_failed(j->db, j->arena, job.id, qn_err_text(e));
 }
 
 static void schedule(struct jobs *j)
@@ -110,7 +111,8 @@ static void wait_for_work(struct jobs *j)
 {
 	static const char *const channels[] = {"quoin_jobs", NULL};
 
-	if (qn_db_listen(j->db, channels) != QN_OK || qn_db_wait(j->db, WAIT_MS, heard, NULL) != QN_OK)
+	if (qn_db_listen(j->db, channels) != QN_OK ||
+	    qn_db_wait(j->db, WAIT_MS, heard, NULL) != QN_OK)
 		qn_child_pause(WAIT_MS);
 }
 

@@ -20,8 +20,12 @@ static int64_t around(int64_t limit)
 
 int qn_worker_main(const struct qn_child *child)
 {
-	struct qn_server_spec spec = {.pool = child->pool, .conf = child->conf, .board = child->board,
-	    .listen_fd = child->listen_fd, .slot = child->slot, .tables = qn_api_tables};
+	struct qn_server_spec spec = {.pool = child->pool,
+	    .conf = child->conf,
+	    .board = child->board,
+	    .listen_fd = child->listen_fd,
+	    .slot = child->slot,
+	    .tables = qn_api_tables};
 	struct qn_server *server = qn_server_new(&spec);
 	int64_t requests = around(qn_conf_int(child->conf, QN_CONF_KEY_QUOIN_WORKER_REQUESTS));
 	int64_t age = around(qn_conf_int(child->conf, QN_CONF_KEY_QUOIN_WORKER_AGE_S)) * 1000000;

@@ -2,87 +2,88 @@
 
 #include "quoin/base/rand.h"
 
-#define ISSUER_COLUMNS                                                                             \
+#define ISSUER_COLUMNS \
 	"id, app_id, issuer, audience, jwks_url, array_to_string(algorithms, ' ') AS algorithms, " \
 	"jwks, fetched_at, attempted_at, settled_at, failure"
 
-#define APP_STMTS(X)                                                                               \
-	X(APP_LIST, FRESH, 0, "SELECT id, slug, name, config FROM apps ORDER BY slug")             \
-	X(APP_BY_SLUG, READ, 1, "SELECT id, slug, name, config FROM apps WHERE slug = $1")         \
-	X(APP_PUT, WRITE, 4,                                                                       \
-	    "INSERT INTO apps (id, slug, name, config) VALUES ($1, $2, $3, $4) "                   \
-	    "ON CONFLICT (slug) DO UPDATE SET name = excluded.name, config = excluded.config, "    \
-	    "updated_at = now() RETURNING id")                                                     \
+#define APP_STMTS(X) \
+	X(APP_LIST, FRESH, 0, "SELECT id, slug, name, config FROM apps ORDER BY slug") \
+	X(APP_BY_SLUG, READ, 1, "SELECT id, slug, name, config FROM apps WHERE slug = $1") \
+	X(APP_PUT, WRITE, 4, \
+	    "INSERT INTO apps (id, slug, name, config) VALUES ($1, $2, $3, $4) " \
+	    "ON CONFLICT (slug) DO UPDATE SET name = excluded.name, config = excluded.config, " \
+	    "updated_at = now() RETURNING id") \
 	X(ISSUER_LIST, FRESH, 0, "SELECT " ISSUER_COLUMNS " FROM issuers ORDER BY app_id, issuer") \
-	X(ISSUER_BY_ID, FRESH, 1, "SELECT " ISSUER_COLUMNS " FROM issuers WHERE id = $1")          \
-	X(ISSUER_PUT, WRITE, 6,                                                                    \
-	    "INSERT INTO issuers (id, app_id, issuer, audience, jwks_url, algorithms) "            \
-	    "VALUES ($1, $2, $3, $4, $5, string_to_array($6, ' ')) "                               \
-	    "ON CONFLICT (app_id, issuer) DO UPDATE SET audience = excluded.audience, "            \
-	    "algorithms = excluded.algorithms, jwks_url = excluded.jwks_url, "                     \
-	    "jwks = CASE WHEN issuers.jwks_url = excluded.jwks_url THEN issuers.jwks END, "        \
+	X(ISSUER_BY_ID, FRESH, 1, "SELECT " ISSUER_COLUMNS " FROM issuers WHERE id = $1") \
+	X(ISSUER_PUT, WRITE, 6, \
+	    "INSERT INTO issuers (id, app_id, issuer, audience, jwks_url, algorithms) " \
+	    "VALUES ($1, $2, $3, $4, $5, string_to_array($6, ' ')) " \
+	    "ON CONFLICT (app_id, issuer) DO UPDATE SET audience = excluded.audience, " \
+	    "algorithms = excluded.algorithms, jwks_url = excluded.jwks_url, " \
+	    "jwks = CASE WHEN issuers.jwks_url = excluded.jwks_url THEN issuers.jwks END, " \
 	    "fetched_at = CASE WHEN issuers.jwks_url = excluded.jwks_url THEN issuers.fetched_at END, " \
 	    "attempted_at = CASE WHEN issuers.jwks_url = excluded.jwks_url THEN issuers.attempted_at END") \
-	X(ISSUER_PRUNE, WRITE, 2,                                                                  \
-	    "DELETE FROM issuers WHERE app_id = $1 AND issuer NOT IN "                             \
-	    "(SELECT json_array_elements_text($2::json))")                                         \
-	X(ISSUER_CLAIM, WRITE, 1,                                                                  \
-	    "UPDATE issuers SET attempted_at = clock_timestamp() WHERE id = $1 AND "               \
+	X(ISSUER_PRUNE, WRITE, 2, \
+	    "DELETE FROM issuers WHERE app_id = $1 AND issuer NOT IN " \
+	    "(SELECT json_array_elements_text($2::json))") \
+	X(ISSUER_CLAIM, WRITE, 1, \
+	    "UPDATE issuers SET attempted_at = clock_timestamp() WHERE id = $1 AND " \
 	    "(attempted_at IS NULL OR attempted_at < clock_timestamp() - interval '60 s') RETURNING id") \
-	X(ISSUER_SETTLE, WRITE, 3,                                                                 \
-	    "UPDATE issuers SET settled_at = clock_timestamp(), failure = $3, "                    \
-	    "jwks = coalesce($2, jwks), "                                                          \
-	    "fetched_at = CASE WHEN $2 IS NULL THEN fetched_at ELSE clock_timestamp() END "        \
-	    "WHERE id = $1")                                                                       \
-	X(ISSUER_UNDER_WAY, FRESH, 1,                                                              \
-	    "SELECT coalesce(attempted_at > clock_timestamp() - interval '6 s' AND "               \
+	X(ISSUER_SETTLE, WRITE, 3, \
+	    "UPDATE issuers SET settled_at = clock_timestamp(), failure = $3, " \
+	    "jwks = coalesce($2, jwks), " \
+	    "fetched_at = CASE WHEN $2 IS NULL THEN fetched_at ELSE clock_timestamp() END " \
+	    "WHERE id = $1") \
+	X(ISSUER_UNDER_WAY, FRESH, 1, \
+	    "SELECT coalesce(attempted_at > clock_timestamp() - interval '6 s' AND " \
 	    "(settled_at IS NULL OR settled_at < attempted_at), false) FROM issuers WHERE id = $1") \
-	X(SIGNING_KEY_LIST, FRESH, 0,                                                              \
+	X(SIGNING_KEY_LIST, FRESH, 0, \
 	    "SELECT kid, app_id, public_jwk, retired_at FROM signing_keys ORDER BY created_at DESC") \
-	X(SIGNING_KEY_CURRENT, FRESH, 1,                                                           \
-	    "SELECT kid, app_id, public_jwk, private_sealed, retired_at FROM signing_keys "        \
-	    "WHERE app_id = $1 AND retired_at IS NULL ORDER BY created_at DESC LIMIT 1")           \
-	X(SIGNING_KEY_ADD, WRITE, 4,                                                               \
-	    "INSERT INTO signing_keys (kid, app_id, algorithm, public_jwk, private_sealed) "       \
+	X(SIGNING_KEY_CURRENT, FRESH, 1, \
+	    "SELECT kid, app_id, public_jwk, private_sealed, retired_at FROM signing_keys " \
+	    "WHERE app_id = $1 AND retired_at IS NULL ORDER BY created_at DESC LIMIT 1") \
+	X(SIGNING_KEY_ADD, WRITE, 4, \
+	    "INSERT INTO signing_keys (kid, app_id, algorithm, public_jwk, private_sealed) " \
 	    "VALUES ($1, $2, 'ES256', $3, $4)")
 
 QN_STATEMENTS(app, APP_STMTS);
 
 static const struct qn_field app_row_fields[] = {
-	QN_FIELD(struct app_row, id, UUID, 0, 0, 0, "Id."),
-	QN_FIELD(struct app_row, slug, STR, 0, 0, 0, "Slug."),
-	QN_FIELD(struct app_row, name, STR, 0, 0, 0, "Name."),
-	QN_FIELD(struct app_row, config, JSON, 0, 0, 0, "Its file."),
+    QN_FIELD(struct app_row, id, UUID, 0, 0, 0, "Id."),
+    QN_FIELD(struct app_row, slug, STR, 0, 0, 0, "Slug."),
+    QN_FIELD(struct app_row, name, STR, 0, 0, 0, "Name."),
+    QN_FIELD(struct app_row, config, JSON, 0, 0, 0, "Its file."),
 };
 const struct qn_object app_row_object = QN_OBJECT("AppRow", struct app_row, app_row_fields);
 
 static const struct qn_field issuer_row_fields[] = {
-	QN_FIELD(struct issuer_row, id, UUID, 0, 0, 0, "Id."),
-	QN_FIELD(struct issuer_row, app_id, UUID, 0, 0, 0, "App."),
-	QN_FIELD(struct issuer_row, issuer, STR, 0, 0, 0, "The iss claim."),
-	QN_FIELD(struct issuer_row, audience, STR, 0, 0, 0, "The aud claim."),
-	QN_FIELD(struct issuer_row, jwks_url, STR, 0, 0, 0, "Where its keys are."),
-	QN_FIELD(struct issuer_row, algorithms, STR, 0, 0, 0, "Accepted algorithms."),
-	QN_FIELD(struct issuer_row, jwks, JSON, 0, 0, 0, "Its keys."),
-	QN_FIELD(struct issuer_row, fetched_at, TIME, 0, 0, 0, "When they were fetched."),
-	QN_FIELD(struct issuer_row, attempted_at, TIME, 0, 0, 0, "When the last fetch began."),
-	QN_FIELD(struct issuer_row, settled_at, TIME, 0, 0, 0, "When it ended."),
-	QN_FIELD(struct issuer_row, failure, STR, 0, 0, 0, "Why it failed."),
+    QN_FIELD(struct issuer_row, id, UUID, 0, 0, 0, "Id."),
+    QN_FIELD(struct issuer_row, app_id, UUID, 0, 0, 0, "App."),
+    QN_FIELD(struct issuer_row, issuer, STR, 0, 0, 0, "The iss claim."),
+    QN_FIELD(struct issuer_row, audience, STR, 0, 0, 0, "The aud claim."),
+    QN_FIELD(struct issuer_row, jwks_url, STR, 0, 0, 0, "Where its keys are."),
+    QN_FIELD(struct issuer_row, algorithms, STR, 0, 0, 0, "Accepted algorithms."),
+    QN_FIELD(struct issuer_row, jwks, JSON, 0, 0, 0, "Its keys."),
+    QN_FIELD(struct issuer_row, fetched_at, TIME, 0, 0, 0, "When they were fetched."),
+    QN_FIELD(struct issuer_row, attempted_at, TIME, 0, 0, 0, "When the last fetch began."),
+    QN_FIELD(struct issuer_row, settled_at, TIME, 0, 0, 0, "When it ended."),
+    QN_FIELD(struct issuer_row, failure, STR, 0, 0, 0, "Why it failed."),
 };
-const struct qn_object issuer_row_object = QN_OBJECT("IssuerRow", struct issuer_row, issuer_row_fields);
+const struct qn_object issuer_row_object =
+    QN_OBJECT("IssuerRow", struct issuer_row, issuer_row_fields);
 
 static const struct qn_field signing_key_row_fields[] = {
-	QN_FIELD(struct signing_key_row, kid, STR, 0, 0, 0, "Key id."),
-	QN_FIELD(struct signing_key_row, app_id, UUID, 0, 0, 0, "App."),
-	QN_FIELD(struct signing_key_row, public_jwk, JSON, 0, 0, 0, "Public half."),
-	QN_FIELD(struct signing_key_row, private_sealed, JSON, 0, 0, 0, "Private half, sealed."),
-	QN_FIELD(struct signing_key_row, retired_at, TIME, 0, 0, 0, "When it was retired."),
+    QN_FIELD(struct signing_key_row, kid, STR, 0, 0, 0, "Key id."),
+    QN_FIELD(struct signing_key_row, app_id, UUID, 0, 0, 0, "App."),
+    QN_FIELD(struct signing_key_row, public_jwk, JSON, 0, 0, 0, "Public half."),
+    QN_FIELD(struct signing_key_row, private_sealed, JSON, 0, 0, 0, "Private half, sealed."),
+    QN_FIELD(struct signing_key_row, retired_at, TIME, 0, 0, 0, "When it was retired."),
 };
 const struct qn_object signing_key_row_object =
     QN_OBJECT("SigningKeyRow", struct signing_key_row, signing_key_row_fields);
 
-static enum qn_err list(struct qn_db *db, struct qn_arena *a, int stmt, const struct qn_object *o,
-    struct qn_list *ret)
+static enum qn_err list(
+    struct qn_db *db, struct qn_arena *a, int stmt, const struct qn_object *o, struct qn_list *ret)
 {
 	struct qn_rows *rows;
 
@@ -137,11 +138,12 @@ enum qn_err issuer_put(struct qn_db *db, struct qn_arena *a, const char *app_id,
 	struct qn_rows *rows;
 
 	qn_uuid_new(id);
-	return QN_EXEC(db, a, app_set, ISSUER_PUT, &rows, qn_a_str(id), qn_a_str(app_id), qn_a_str(issuer),
-	    qn_a_str(audience), qn_a_str(jwks_url), qn_a_str(algorithms));
+	return QN_EXEC(db, a, app_set, ISSUER_PUT, &rows, qn_a_str(id), qn_a_str(app_id),
+	    qn_a_str(issuer), qn_a_str(audience), qn_a_str(jwks_url), qn_a_str(algorithms));
 }
 
-enum qn_err issuer_prune(struct qn_db *db, struct qn_arena *a, const char *app_id, struct qn_span keep)
+enum qn_err issuer_prune(
+    struct qn_db *db, struct qn_arena *a, const char *app_id, struct qn_span keep)
 {
 	struct qn_rows *rows;
 
@@ -157,7 +159,8 @@ enum qn_err issuer_claim(struct qn_db *db, struct qn_arena *a, const char *id, b
 	return QN_OK;
 }
 
-enum qn_err issuer_by_id(struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret)
+enum qn_err issuer_by_id(
+    struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret)
 {
 	struct qn_rows *rows;
 
@@ -177,16 +180,17 @@ enum qn_err issuer_under_way(struct qn_db *db, struct qn_arena *a, const char *i
 	return QN_OK;
 }
 
-enum qn_err issuer_settle(struct qn_db *db, struct qn_arena *a, const char *id, struct qn_span jwks,
-    const char *failure)
+enum qn_err issuer_settle(
+    struct qn_db *db, struct qn_arena *a, const char *id, struct qn_span jwks, const char *failure)
 {
 	struct qn_rows *rows;
 
-	return QN_EXEC(db, a, app_set, ISSUER_SETTLE, &rows, qn_a_str(id), qn_a_json(jwks), qn_a_str(failure));
+	return QN_EXEC(
+	    db, a, app_set, ISSUER_SETTLE, &rows, qn_a_str(id), qn_a_json(jwks), qn_a_str(failure));
 }
 
-enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char *app_id,
-    struct signing_key_row *ret)
+enum qn_err signing_key_current(
+    struct qn_db *db, struct qn_arena *a, const char *app_id, struct signing_key_row *ret)
 {
 	struct qn_rows *rows;
 
@@ -197,8 +201,8 @@ enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char
 	return QN_OK;
 }
 
-enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid, const char *app_id,
-    struct qn_span public_jwk, struct qn_span private_sealed)
+enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid,
+    const char *app_id, struct qn_span public_jwk, struct qn_span private_sealed)
 {
 	struct qn_rows *rows;
 

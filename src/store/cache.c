@@ -29,7 +29,8 @@ static void set_up(memcached_st *mc, int64_t timeout_ms)
 	uint64_t ms = (uint64_t)timeout_ms, us = ms * 1000;
 
 	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_VERIFY_KEY, 1);
-	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_DISTRIBUTION, MEMCACHED_DISTRIBUTION_CONSISTENT_KETAMA);
+	memcached_behavior_set(
+	    mc, MEMCACHED_BEHAVIOR_DISTRIBUTION, MEMCACHED_DISTRIBUTION_CONSISTENT_KETAMA);
 	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, ms);
 	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, ms);
 	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_SND_TIMEOUT, us);
@@ -37,8 +38,8 @@ static void set_up(memcached_st *mc, int64_t timeout_ms)
 	memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_TCP_NODELAY, 1);
 }
 
-struct qn_cache *qn_cache_new(const char *servers, const char *prefix, int64_t timeout_ms,
-    struct qn_board *board)
+struct qn_cache *qn_cache_new(
+    const char *servers, const char *prefix, int64_t timeout_ms, struct qn_board *board)
 {
 	struct qn_cache *c = calloc(1, sizeof(*c));
 
@@ -64,7 +65,8 @@ void qn_cache_free(struct qn_cache *c)
 	free(c);
 }
 
-static size_t make_key(const struct qn_cache *c, const char *kind, const char *id, char key[KEY_MAX])
+static size_t make_key(
+    const struct qn_cache *c, const char *kind, const char *id, char key[KEY_MAX])
 {
 	uint8_t digest[QN_SHA256_LEN];
 	char hex[2 * QN_SHA256_LEN + 1];
@@ -96,8 +98,8 @@ static void settle(struct qn_cache *c, memcached_return_t rc)
 	count(c, QN_COUNT_CACHE_ERRORS);
 }
 
-bool qn_cache_get(struct qn_cache *c, struct qn_arena *a, const char *kind, const char *id,
-    struct qn_span *ret)
+bool qn_cache_get(
+    struct qn_cache *c, struct qn_arena *a, const char *kind, const char *id, struct qn_span *ret)
 {
 	char key[KEY_MAX];
 	size_t n = 0;
@@ -119,14 +121,16 @@ bool qn_cache_get(struct qn_cache *c, struct qn_arena *a, const char *kind, cons
 	return true;
 }
 
-void qn_cache_set(struct qn_cache *c, const char *kind, const char *id, struct qn_span value, int64_t seconds)
+void qn_cache_set(
+    struct qn_cache *c, const char *kind, const char *id, struct qn_span value, int64_t seconds)
 {
 	char key[KEY_MAX];
 
 	if (value.n > VALUE_MAX)
 		qn_cache_delete(c, kind, id); /* the value that it had is no longer right */
 	else if (!resting(c))
-		settle(c, memcached_set(c->mc, key, make_key(c, kind, id, key), value.p, value.n, (time_t)seconds, 0));
+		settle(c, memcached_set(c->mc, key, make_key(c, kind, id, key), value.p, value.n,
+			      (time_t)seconds, 0));
 }
 
 void qn_cache_delete(struct qn_cache *c, const char *kind, const char *id)

@@ -97,7 +97,8 @@ static enum qn_err connect_within(struct conn *c, int64_t deadline)
 	if (c->pg == NULL || PQstatus(c->pg) == CONNECTION_BAD)
 		return lose(c, "connect", deadline);
 	PQsetNoticeReceiver(c->pg, notice, c);
-	PQsetErrorVerbosity(c->pg, PQERRORS_TERSE); /* no DETAIL, which quotes what people sent, in the log */
+	PQsetErrorVerbosity(
+	    c->pg, PQERRORS_TERSE); /* no DETAIL, which quotes what people sent, in the log */
 	while (want != PGRES_POLLING_OK) {
 		if (want == PGRES_POLLING_FAILED ||
 		    !conn_wait(c, want == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline))
@@ -138,7 +139,9 @@ enum qn_err conn_ready(struct conn *c)
 	c->timed_out = false;
 	now = qn_mono_us();
 	if (e != QN_OK)
-		c->rest_until = now + (now < deadline || c->rest_us > SILENT_REST_US ? c->rest_us : SILENT_REST_US);
+		c->rest_until =
+		    now +
+		    (now < deadline || c->rest_us > SILENT_REST_US ? c->rest_us : SILENT_REST_US);
 	else if (c->board != NULL)
 		qn_board_count(c->board, QN_COUNT_DB_CONNECTS, 1);
 	return e;
@@ -205,7 +208,8 @@ static enum qn_err prepare(struct conn *c, const struct step *s, int64_t deadlin
 		set_why(c, s->stmt->name, PQresultErrorMessage(res));
 	PQclear(res);
 	if (!ok)
-		return PQstatus(c->pg) == CONNECTION_OK ? QN_INTERNAL : lose(c, "prepare", deadline);
+		return PQstatus(c->pg) == CONNECTION_OK ? QN_INTERNAL
+		                                        : lose(c, "prepare", deadline);
 	c->prepared[s->number] = true;
 	return QN_OK;
 }
@@ -231,7 +235,8 @@ enum qn_err conn_prepare(struct conn *c, const struct step *s)
 	int n = parameters(c, s);
 	if (n == s->stmt->params)
 		return QN_OK;
-	snprintf(c->why, sizeof(c->why), "the server counts %d parameters, the table %d", n, s->stmt->params);
+	snprintf(c->why, sizeof(c->why), "the server counts %d parameters, the table %d", n,
+	    s->stmt->params);
 	return QN_INTERNAL;
 }
 

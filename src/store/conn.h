@@ -13,15 +13,16 @@ struct conn {
 	const char *name;
 	struct qn_board *board;
 	int64_t timeout_us;
-	int64_t connect_us, rest_us;     /* how long it tries to connect; and then not, when that failed */
-	PGconn *pg;                      /* NULL: not connected */
-	bool ending;                     /* the server said that it ends this connection */
-	int64_t rest_until;              /* monotonic µs: no new attempt before */
-	size_t largest;                  /* bytes of the largest result or parameter since it was opened */
-	bool prepared[CONN_STATEMENTS];  /* by statement number */
-	bool sent;                       /* the last batch reached the server, maybe */
-	bool timed_out;                  /* the last failure was a deadline */
-	int64_t statements, waited_us;   /* since conn_clear_cost */
+	int64_t connect_us,
+	    rest_us;        /* how long it tries to connect; and then not, when that failed */
+	PGconn *pg;         /* NULL: not connected */
+	bool ending;        /* the server said that it ends this connection */
+	int64_t rest_until; /* monotonic µs: no new attempt before */
+	size_t largest;     /* bytes of the largest result or parameter since it was opened */
+	bool prepared[CONN_STATEMENTS]; /* by statement number */
+	bool sent;                      /* the last batch reached the server, maybe */
+	bool timed_out;                 /* the last failure was a deadline */
+	int64_t statements, waited_us;  /* since conn_clear_cost */
 	char why[256];
 };
 

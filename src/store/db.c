@@ -11,16 +11,21 @@
 enum { FAT_CONNECTION = 2 * 1024 * 1024 };
 
 /* A standby that cannot be reached is left alone for longer, as the primary answers in its place. */
-enum { CONNECT_US = 2000000, REST_US = 100000, REPLICA_CONNECT_US = 500000, REPLICA_REST_US = 2000000 };
+enum {
+	CONNECT_US = 2000000,
+	REST_US = 100000,
+	REPLICA_CONNECT_US = 500000,
+	REPLICA_REST_US = 2000000
+};
 
 struct qn_db {
 	struct conn primary, replica;
 	struct conn *used; /* by the last statement */
 	char *url, *replica_url;
-	int depth;     /* of transactions open in C */
-	bool begun;    /* BEGIN was sent */
-	bool doomed;   /* an inner transaction was given up: the outer one may not commit */
-	bool lost;     /* the transaction went with its connection: nothing more is sent in it */
+	int depth;   /* of transactions open in C */
+	bool begun;  /* BEGIN was sent */
+	bool doomed; /* an inner transaction was given up: the outer one may not commit */
+	bool lost;   /* the transaction went with its connection: nothing more is sent in it */
 };
 
 static char *copy(const char *s)
@@ -32,8 +37,8 @@ static char *copy(const char *s)
 	return p;
 }
 
-struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeout_ms, const char *name,
-    struct qn_board *board)
+struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeout_ms,
+    const char *name, struct qn_board *board)
 {
 	struct qn_db *db = calloc(1, sizeof(*db));
 
@@ -41,8 +46,12 @@ struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeou
 		qn_fatal("out of memory");
 	db->url = copy(url);
 	db->replica_url = copy(replica_url);
-	db->primary = (struct conn){.url = db->url, .name = name, .board = board, .timeout_us = timeout_ms * 1000,
-	    .connect_us = CONNECT_US, .rest_us = REST_US};
+	db->primary = (struct conn){.url = db->url,
+	    .name = name,
+	    .board = board,
+	    .timeout_us = timeout_ms * 1000,
+	    .connect_us = CONNECT_US,
+	    .rest_us = REST_US};
 	db->replica = db->primary;
 	db->replica.url = db->replica_url;
 	db->replica.connect_us = REPLICA_CONNECT_US;
@@ -111,14 +120,16 @@ static enum qn_err meaning(const PGresult *res)
 
 	if (state == NULL)
 		return QN_DB_DOWN;
-	if (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 || strcmp(state, "55P03") == 0)
+	if (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0 ||
+	    strcmp(state, "55P03") == 0)
 		return QN_RETRY;
 	if (strcmp(state, "23505") == 0 || strcmp(state, "23503") == 0)
 		return QN_CONFLICT;
 	if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0)
 		return QN_INVALID;
-	if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 || strncmp(state, "57", 2) == 0 ||
-	    strcmp(state, "25006") == 0 || strcmp(state, "25P03") == 0)
+	if (strncmp(state, "08", 2) == 0 || strncmp(state, "53", 2) == 0 ||
+	    strncmp(state, "57", 2) == 0 || strcmp(state, "25006") == 0 ||
+	    strcmp(state, "25P03") == 0)
 		return QN_DB_DOWN;
 	return QN_INTERNAL;
 }
@@ -145,8 +156,8 @@ static void clear_rows(void *p)
 }
 
 /* BEGIN (when it is due) and the statement, in one round trip. */
-static enum qn_err run_statement(struct qn_db *db, struct conn *c, struct qn_arena *a, struct step *s,
-    struct qn_rows **ret)
+static enum qn_err run_statement(
+    struct qn_db *db, struct conn *c, struct qn_arena *a, struct step *s, struct qn_rows **ret)
 {
 	struct step steps[2] = {{.text = "BEGIN"}, *s};
 	bool begin = db->depth > 0 && !db->begun;
@@ -309,7 +320,8 @@ void qn_tx_done(struct qn_tx *tx)
 		db->doomed = true;
 		return;
 	}
-	if (db->begun && db->primary.pg != NULL && run_text(&db->primary, "ROLLBACK", &res) == QN_OK)
+	if (db->begun && db->primary.pg != NULL &&
+	    run_text(&db->primary, "ROLLBACK", &res) == QN_OK)
 		PQclear(res);
 	db->begun = db->doomed = db->lost = false;
 }

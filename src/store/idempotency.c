@@ -1,18 +1,18 @@
 #include "quoin/store/idempotency.h"
 
-#define IDEMPOTENCY_STMTS(X)                                                                       \
-	X(IDEMPOTENCY_TAKE, WRITE, 3,                                                              \
-	    "SELECT l.mine, k.request_hash, k.status, k.reply, k.etag FROM "                       \
+#define IDEMPOTENCY_STMTS(X) \
+	X(IDEMPOTENCY_TAKE, WRITE, 3, \
+	    "SELECT l.mine, k.request_hash, k.status, k.reply, k.etag FROM " \
 	    "(SELECT pg_try_advisory_xact_lock(hashtextextended($1::text || $2 || encode($3, 'hex'), 1)) AS mine) l " \
 	    "LEFT JOIN idempotency_keys k ON k.app_id = $1::uuid AND k.principal = $2 AND k.key_hash = $3 " \
-	    "AND k.created_at > now() - interval '1 day'")                                         \
-	X(IDEMPOTENCY_KEEP, WRITE, 7,                                                              \
+	    "AND k.created_at > now() - interval '1 day'") \
+	X(IDEMPOTENCY_KEEP, WRITE, 7, \
 	    "INSERT INTO idempotency_keys AS k (app_id, principal, key_hash, request_hash, status, reply, etag) " \
 	    "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (app_id, principal, key_hash) DO UPDATE " \
 	    "SET request_hash = excluded.request_hash, status = excluded.status, reply = excluded.reply, " \
 	    "etag = excluded.etag, created_at = now() WHERE k.created_at <= now() - interval '1 day' " \
-	    "RETURNING 1")                                                                         \
-	X(IDEMPOTENCY_PRUNE, WRITE, 0,                                                             \
+	    "RETURNING 1") \
+	X(IDEMPOTENCY_PRUNE, WRITE, 0, \
 	    "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys " \
 	    "WHERE created_at < now() - interval '1 day' LIMIT 1000))")
 

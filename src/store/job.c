@@ -4,44 +4,44 @@
 
 #define COLUMNS "id, kind, app_id, payload, attempts, max_attempts, run_at, failure, dead_at"
 
-#define JOB_STMTS(X)                                                                               \
-	X(JOB_ADD, WRITE, 5,                                                                       \
+#define JOB_STMTS(X) \
+	X(JOB_ADD, WRITE, 5, \
 	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key) VALUES ($1, $2, $3, $4, $5) " \
-	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING")                           \
-	X(JOB_TAKE, WRITE, 0,                                                                      \
+	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
+	X(JOB_TAKE, WRITE, 0, \
 	    "UPDATE jobs SET attempts = attempts + 1, run_at = clock_timestamp() + interval '1 min' " \
 	    "WHERE id = (SELECT id FROM jobs WHERE dead_at IS NULL AND run_at <= clock_timestamp() " \
-	    "ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING " COLUMNS)                  \
-	X(JOB_DONE, WRITE, 1, "DELETE FROM jobs WHERE id = $1")                                    \
-	X(JOB_FAILED, WRITE, 2,                                                                    \
-	    "UPDATE jobs SET failure = $2, "                                                       \
-	    "dead_at = CASE WHEN attempts >= max_attempts THEN clock_timestamp() END, "            \
+	    "ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING " COLUMNS) \
+	X(JOB_DONE, WRITE, 1, "DELETE FROM jobs WHERE id = $1") \
+	X(JOB_FAILED, WRITE, 2, \
+	    "UPDATE jobs SET failure = $2, " \
+	    "dead_at = CASE WHEN attempts >= max_attempts THEN clock_timestamp() END, " \
 	    "run_at = clock_timestamp() + least(interval '1 hour', interval '1 s' * (2 ^ least(attempts, 12))) " \
-	    "WHERE id = $1")                                                                       \
-	X(JOB_SCHEDULE, WRITE, 0,                                                                  \
-	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) "              \
+	    "WHERE id = $1") \
+	X(JOB_SCHEDULE, WRITE, 0, \
+	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) " \
 	    "SELECT gen_random_uuid(), 'jwks.refresh', app_id, json_build_object('issuer', id), 'jwks:' || id, 1 " \
-	    "FROM issuers WHERE (fetched_at IS NULL OR fetched_at < now() - interval '10 min') "   \
-	    "AND (attempted_at IS NULL OR attempted_at < now() - interval '60 s') "                \
+	    "FROM issuers WHERE (fetched_at IS NULL OR fetched_at < now() - interval '10 min') " \
+	    "AND (attempted_at IS NULL OR attempted_at < now() - interval '60 s') " \
 	    "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \
 	    "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
-	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING")                           \
-	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000")           \
-	X(JOB_RETRY, WRITE, 1,                                                                     \
+	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
+	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
+	X(JOB_RETRY, WRITE, 1, \
 	    "UPDATE jobs SET dead_at = NULL, attempts = 0, run_at = clock_timestamp() WHERE id = $1 RETURNING id")
 
 QN_STATEMENTS(job, JOB_STMTS);
 
 static const struct qn_field job_fields[] = {
-	QN_FIELD(struct job, id, UUID, 0, 0, 0, "Id."),
-	QN_FIELD(struct job, kind, STR, 0, 0, 0, "What is to be done."),
-	QN_FIELD(struct job, app_id, UUID, QN_F_NULLABLE, 0, 0, "For which app."),
-	QN_FIELD(struct job, payload, JSON, 0, 0, 0, "With what."),
-	QN_FIELD(struct job, attempts, I64, 0, 0, 0, "Attempts so far."),
-	QN_FIELD(struct job, max_attempts, I64, 0, 0, 0, "Attempts at the most."),
-	QN_FIELD(struct job, run_at, TIME, 0, 0, 0, "When it is due."),
-	QN_FIELD(struct job, failure, STR, QN_F_NULLABLE, 0, 0, "Why it last failed."),
-	QN_FIELD(struct job, dead_at, TIME, QN_F_NULLABLE, 0, 0, "When it was given up."),
+    QN_FIELD(struct job, id, UUID, 0, 0, 0, "Id."),
+    QN_FIELD(struct job, kind, STR, 0, 0, 0, "What is to be done."),
+    QN_FIELD(struct job, app_id, UUID, QN_F_NULLABLE, 0, 0, "For which app."),
+    QN_FIELD(struct job, payload, JSON, 0, 0, 0, "With what."),
+    QN_FIELD(struct job, attempts, I64, 0, 0, 0, "Attempts so far."),
+    QN_FIELD(struct job, max_attempts, I64, 0, 0, 0, "Attempts at the most."),
+    QN_FIELD(struct job, run_at, TIME, 0, 0, 0, "When it is due."),
+    QN_FIELD(struct job, failure, STR, QN_F_NULLABLE, 0, 0, "Why it last failed."),
+    QN_FIELD(struct job, dead_at, TIME, QN_F_NULLABLE, 0, 0, "When it was given up."),
 };
 const struct qn_object job_object = QN_OBJECT("Job", struct job, job_fields);
 
@@ -52,8 +52,8 @@ enum qn_err job_add(struct qn_db *db, struct qn_arena *a, const char *kind, cons
 	struct qn_rows *rows;
 
 	qn_uuid_new(id);
-	return QN_EXEC(db, a, job_set, JOB_ADD, &rows, qn_a_str(id), qn_a_str(kind), qn_a_str(app_id),
-	    qn_a_json(payload), qn_a_str(unique_key));
+	return QN_EXEC(db, a, job_set, JOB_ADD, &rows, qn_a_str(id), qn_a_str(kind),
+	    qn_a_str(app_id), qn_a_json(payload), qn_a_str(unique_key));
 }
 
 enum qn_err job_take(struct qn_db *db, struct qn_arena *a, struct job *ret)

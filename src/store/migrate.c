@@ -12,8 +12,8 @@
 enum { FILES_MAX = 1000, FILE_MAX_BYTES = 4 * 1024 * 1024, ARENA_BYTES = 64 * 1024 * 1024 };
 
 /* "Quoin" as a number: any two programs that migrate this database take the same lock. */
-#define LOCK_SQL   "SELECT pg_advisory_lock(348967594350)"
-#define LEDGER_SQL                                                                                 \
+#define LOCK_SQL "SELECT pg_advisory_lock(348967594350)"
+#define LEDGER_SQL \
 	"CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, name text NOT NULL, " \
 	"sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
 
@@ -69,7 +69,8 @@ static bool is_sql(const char *name)
 /* Of NNNN_name.sql, where the name is of small letters, digits and underscores; 0 for any other. */
 static int version_of(const char *name)
 {
-	size_t digits = strspn(name, "0123456789"), n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+	size_t digits = strspn(name, "0123456789"),
+	       n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
 
 	if (digits != 4 || name[4] != '_' || n < 6 || strcmp(name + n, ".sql") != 0)
 		return 0;
@@ -117,7 +118,8 @@ static enum qn_err list_files(struct run *r)
 	qsort(r->list, r->n, sizeof(r->list[0]), by_version);
 	for (size_t i = 0; i < r->n; i++)
 		if (r->list[i].version != (int)i + 1)
-			return fail(QN_INVALID, r->list[i].name, "the numbers have a gap or a repetition before it");
+			return fail(QN_INVALID, r->list[i].name,
+			    "the numbers have a gap or a repetition before it");
 	return r->n == 0 ? fail(QN_INVALID, r->o->dir, "holds no migrations") : QN_OK;
 }
 
@@ -163,9 +165,11 @@ static enum qn_err read_ledger(struct run *r)
 	for (int i = 0; i < PQntuples(res) && err == QN_OK; i++) {
 		long v = strtol(PQgetvalue(res, i, 0), NULL, 10);
 		if (v < 1 || v > (long)r->n)
-			err = fail(QN_INVALID, PQgetvalue(res, i, 0), "was applied by a newer Quoin");
+			err =
+			    fail(QN_INVALID, PQgetvalue(res, i, 0), "was applied by a newer Quoin");
 		else if (strcmp(r->list[v - 1].sha256, PQgetvalue(res, i, 1)) != 0)
-			err = fail(QN_INVALID, r->list[v - 1].name, "was changed after it was applied");
+			err = fail(
+			    QN_INVALID, r->list[v - 1].name, "was changed after it was applied");
 		else
 			r->list[v - 1].applied_at = qn_strdup(r->arena, PQgetvalue(res, i, 2));
 	}
@@ -176,8 +180,8 @@ static enum qn_err read_ledger(struct run *r)
 static enum qn_err apply(struct run *r, const struct migration *m)
 {
 	const char *record = qn_printf(r->arena,
-	    "INSERT INTO schema_migrations (version, name, sha256) VALUES (%d, '%s', '%s'); COMMIT", m->version,
-	    m->name, m->sha256);
+	    "INSERT INTO schema_migrations (version, name, sha256) VALUES (%d, '%s', '%s'); COMMIT",
+	    m->version, m->name, m->sha256);
 
 	fprintf(r->out, "applying %s\n", m->name);
 	fflush(r->out);
@@ -209,7 +213,8 @@ static enum qn_err bring_up_to_date(struct run *r)
 	for (size_t i = 0; i < r->n; i++) {
 		struct migration *m = &r->list[i];
 		if (r->o->status)
-			fprintf(r->out, "%s %s\n", m->name, m->applied_at != NULL ? m->applied_at : "pending");
+			fprintf(r->out, "%s %s\n", m->name,
+			    m->applied_at != NULL ? m->applied_at : "pending");
 		if (m->applied_at != NULL || r->o->status)
 			continue;
 		applied++;
@@ -229,7 +234,8 @@ static enum qn_err bring_up_to_date(struct run *r)
 /* To look, nothing is made and nobody waited for: without a ledger nothing was applied yet. */
 static enum qn_err look(struct run *r)
 {
-	PGresult *res = run_sql(r, "ledger", "SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL");
+	PGresult *res =
+	    run_sql(r, "ledger", "SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL");
 	bool there = PQntuples(res) == 1, asked = res != NULL;
 
 	PQclear(res);
@@ -250,7 +256,8 @@ static enum qn_err connect_and_run(struct run *r)
 		return bring_up_to_date(r);
 	}
 	QN_TRY(run_done(r, "lock", LOCK_SQL));
-	QN_TRY(run_done(r, "settings", "SET lock_timeout = '10s'")); /* never queue in front of the service */
+	QN_TRY(run_done(
+	    r, "settings", "SET lock_timeout = '10s'")); /* never queue in front of the service */
 	QN_TRY(run_done(r, "ledger", LEDGER_SQL));
 	QN_TRY(read_ledger(r));
 	return bring_up_to_date(r);

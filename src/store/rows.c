@@ -7,7 +7,15 @@
 #include "quoin/base/rand.h"
 
 /* Types of Postgres, from its catalog (pg_type.dat); they never change. */
-enum { T_BOOL = 16, T_BYTEA = 17, T_INT8 = 20, T_INT2 = 21, T_INT4 = 23, T_TIMESTAMPTZ = 1184, T_UUID = 2950 };
+enum {
+	T_BOOL = 16,
+	T_BYTEA = 17,
+	T_INT8 = 20,
+	T_INT2 = 21,
+	T_INT4 = 23,
+	T_TIMESTAMPTZ = 1184,
+	T_UUID = 2950
+};
 
 /* Postgres counts from 2000-01-01. */
 #define PG_EPOCH_US 946684800000000LL
@@ -92,7 +100,8 @@ static void map_columns(struct qn_rows *rows, const struct qn_object *o)
 	rows->mapped = o;
 }
 
-static void get_field(struct qn_rows *rows, size_t row, int column, const struct qn_field *f, void *at)
+static void get_field(
+    struct qn_rows *rows, size_t row, int column, const struct qn_field *f, void *at)
 {
 	switch (f->type) {
 	case QN_T_STR:
@@ -124,7 +133,8 @@ void qn_rows_get(struct qn_rows *rows, size_t row, const struct qn_object *o, vo
 	qn_object_init(o, dst);
 	for (size_t i = 0; i < o->n; i++)
 		if (rows->column[i] >= 0)
-			get_field(rows, row, rows->column[i], &o->fields[i], (char *)dst + o->fields[i].offset);
+			get_field(rows, row, rows->column[i], &o->fields[i],
+			    (char *)dst + o->fields[i].offset);
 }
 
 struct qn_list qn_rows_list(struct qn_rows *rows, struct qn_arena *a, const struct qn_object *o)

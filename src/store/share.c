@@ -2,22 +2,22 @@
 
 #include <string.h>
 
-#define RIGHTS                                                                                     \
+#define RIGHTS \
 	"SELECT d.id, d.is_public, max(a.level) AS level FROM documents d JOIN document_access a " \
 	"ON a.document_id = d.id WHERE d.app_id = $1 AND a.user_id = $2 AND d.kind = $3 AND d.id = $4 " \
 	"GROUP BY d.id"
 
-#define SHARE_STMTS(X)                                                                             \
-	X(SHARE_LIST, FRESH, 4,                                                                    \
-	    "SELECT r.level, r.is_public, s.user_id, u.email, s.permission, s.created_at "         \
-	    "FROM (" RIGHTS ") r LEFT JOIN document_shares s ON s.document_id = r.id "             \
-	    "LEFT JOIN users u ON u.id = s.user_id ORDER BY s.created_at, s.user_id LIMIT 1000")   \
-	X(SHARE_PUT, WRITE, 8,                                                                     \
-	    "SELECT outcome, user_id, email, permission, created_at "                              \
-	    "FROM document_share($1, $2, $3, $4, $5, $6, $7, $8)")                                     \
-	X(SHARE_DELETE, WRITE, 5,                                                                  \
-	    "WITH r AS (" RIGHTS "), gone AS (DELETE FROM document_shares s USING r "              \
-	    "WHERE s.document_id = r.id AND s.user_id = $5 AND (r.level >= 3 OR $5 = $2) "         \
+#define SHARE_STMTS(X) \
+	X(SHARE_LIST, FRESH, 4, \
+	    "SELECT r.level, r.is_public, s.user_id, u.email, s.permission, s.created_at " \
+	    "FROM (" RIGHTS ") r LEFT JOIN document_shares s ON s.document_id = r.id " \
+	    "LEFT JOIN users u ON u.id = s.user_id ORDER BY s.created_at, s.user_id LIMIT 1000") \
+	X(SHARE_PUT, WRITE, 8, \
+	    "SELECT outcome, user_id, email, permission, created_at " \
+	    "FROM document_share($1, $2, $3, $4, $5, $6, $7, $8)") \
+	X(SHARE_DELETE, WRITE, 5, \
+	    "WITH r AS (" RIGHTS "), gone AS (DELETE FROM document_shares s USING r " \
+	    "WHERE s.document_id = r.id AND s.user_id = $5 AND (r.level >= 3 OR $5 = $2) " \
 	    "RETURNING s.user_id) SELECT r.level, (SELECT count(*) FROM gone) FROM r")
 
 QN_STATEMENTS(share, SHARE_STMTS);
@@ -25,10 +25,10 @@ QN_STATEMENTS(share, SHARE_STMTS);
 const char *const share_permissions[] = {"read", "write", "admin", NULL};
 
 static const struct qn_field share_fields[] = {
-	QN_FIELD(struct share, user_id, UUID, 0, 0, 0, "With whom it is shared."),
-	QN_FIELD(struct share, email, STR, QN_F_NULLABLE, 0, 320, "That user's address."),
-	QN_FIELD_ENUM(struct share, permission, 0, share_permissions, NULL, "What the user may do."),
-	QN_FIELD(struct share, created_at, TIME, 0, 0, 0, "When it was first shared."),
+    QN_FIELD(struct share, user_id, UUID, 0, 0, 0, "With whom it is shared."),
+    QN_FIELD(struct share, email, STR, QN_F_NULLABLE, 0, 320, "That user's address."),
+    QN_FIELD_ENUM(struct share, permission, 0, share_permissions, NULL, "What the user may do."),
+    QN_FIELD(struct share, created_at, TIME, 0, 0, 0, "When it was first shared."),
 };
 const struct qn_object share_object = QN_OBJECT("Share", struct share, share_fields);
 
@@ -56,8 +56,8 @@ static enum qn_err outcome(const char *word)
 	static const struct {
 		const char *word;
 		enum qn_err err;
-	} words[] = {{"saved", QN_OK}, {"missing", QN_NOT_FOUND}, {"denied", QN_DENIED}, {"share", QN_SHARE_NOT_FOUND},
-	    {"user", QN_USER_NOT_FOUND}, {"owner", QN_CONFLICT}};
+	} words[] = {{"saved", QN_OK}, {"missing", QN_NOT_FOUND}, {"denied", QN_DENIED},
+	    {"share", QN_SHARE_NOT_FOUND}, {"user", QN_USER_NOT_FOUND}, {"owner", QN_CONFLICT}};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(words[i].word, word) == 0)
@@ -71,8 +71,8 @@ static enum qn_err put(struct qn_db *db, struct qn_arena *a, const struct docume
 {
 	struct qn_rows *rows;
 
-	QN_TRY(QN_EXEC(db, a, share_set, SHARE_PUT, &rows, REF(ref), qn_a_str(in->user_id), qn_a_str(in->email),
-	    qn_a_str(in->permission), qn_a_bool(change)));
+	QN_TRY(QN_EXEC(db, a, share_set, SHARE_PUT, &rows, REF(ref), qn_a_str(in->user_id),
+	    qn_a_str(in->email), qn_a_str(in->permission), qn_a_bool(change)));
 	QN_TRY(outcome(qn_rows_str(rows, 0, 0)));
 	qn_rows_get(rows, 0, &share_object, ret);
 	return QN_OK;
@@ -90,7 +90,8 @@ enum qn_err share_change(struct qn_db *db, struct qn_arena *a, const struct docu
 	return put(db, a, ref, in, true, ret);
 }
 
-enum qn_err share_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref, const char *who)
+enum qn_err share_delete(
+    struct qn_db *db, struct qn_arena *a, const struct document_ref *ref, const char *who)
 {
 	struct qn_rows *rows;
 
@@ -99,5 +100,6 @@ enum qn_err share_delete(struct qn_db *db, struct qn_arena *a, const struct docu
 		return QN_NOT_FOUND;
 	if (qn_rows_i64(rows, 0, 1) == 1)
 		return QN_OK;
-	return qn_rows_i64(rows, 0, 0) >= 3 || strcmp(who, ref->user) == 0 ? QN_SHARE_NOT_FOUND : QN_DENIED;
+	return qn_rows_i64(rows, 0, 0) >= 3 || strcmp(who, ref->user) == 0 ? QN_SHARE_NOT_FOUND
+	                                                                   : QN_DENIED;
 }

@@ -21,12 +21,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(what)                                                                                 \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what);         \
-			abort();                                                                   \
-		}                                                                                  \
+#define MUST(what) \
+	do { \
+		if (!(what)) { \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what); \
+			abort(); \
+		} \
 	} while (0)
 
 enum { REQUEST_BYTES = 128 * 1024 };
@@ -41,14 +41,14 @@ struct in {
 	struct qn_span data, extra;
 };
 
-#define FIELDS(flags)                                                                              \
-	QN_FIELD(struct in, title, STR, flags, 1, 9, "Title."),                                    \
-	    QN_FIELD(struct in, ref_id, UUID, flags, 0, 0, "Reference."),                          \
-	    QN_FIELD_ENUM(struct in, colour, flags, colours, NULL, "Colour."),                     \
-	    QN_FIELD(struct in, count, I64, flags, -5, 100, "Count."),                             \
-	    QN_FIELD(struct in, is_open, BOOL, flags, 0, 0, "Open."),                              \
-	    QN_FIELD(struct in, due_at, TIME, flags, 0, 0, "Due."),                                \
-	    QN_FIELD(struct in, data, JSON, (flags) | QN_F_OBJECT, 0, 0, "Data."),                 \
+#define FIELDS(flags) \
+	QN_FIELD(struct in, title, STR, flags, 1, 9, "Title."), \
+	    QN_FIELD(struct in, ref_id, UUID, flags, 0, 0, "Reference."), \
+	    QN_FIELD_ENUM(struct in, colour, flags, colours, NULL, "Colour."), \
+	    QN_FIELD(struct in, count, I64, flags, -5, 100, "Count."), \
+	    QN_FIELD(struct in, is_open, BOOL, flags, 0, 0, "Open."), \
+	    QN_FIELD(struct in, due_at, TIME, flags, 0, 0, "Due."), \
+	    QN_FIELD(struct in, data, JSON, (flags) | QN_F_OBJECT, 0, 0, "Data."), \
 	    QN_FIELD(struct in, extra, JSON, flags, 0, 3000, "Extra.")
 
 static const struct qn_field in_fields[] = {FIELDS(0)};
@@ -73,8 +73,8 @@ static enum qn_err show(struct qn_request *r)
 	return qn_reply(r, out);
 }
 
-#define ROW(method_, path_, id_)                                                                   \
-	.method = (method_), .path = (path_), .id = (id_), .summary = "S.", .pool = QN_POOL_API,   \
+#define ROW(method_, path_, id_) \
+	.method = (method_), .path = (path_), .id = (id_), .summary = "S.", .pool = QN_POOL_API, \
 	.reply = &out_object
 #define ANYONE .auth = QN_AUTH_PUBLIC, .handler = echo
 

@@ -9,12 +9,12 @@
 #include <unistd.h>
 
 /* Of the machine, not of what is tested. */
-#define MUST(what)                                                                                 \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			perror(#what);                                                             \
-			abort();                                                                   \
-		}                                                                                  \
+#define MUST(what) \
+	do { \
+		if (!(what)) { \
+			perror(#what); \
+			abort(); \
+		} \
 	} while (0)
 
 enum { ANSWER_BYTES = 64 * 1024 * 1024, RECORD_MAX = 65535, HEADER = 8 };

@@ -20,7 +20,7 @@ enum jose_by {
 };
 
 /* Members of the public JWKs, without braces and without kid. */
-#define JOSE_RSA_N                                                                                 \
+#define JOSE_RSA_N \
 	"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt" \
 	"0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSX" \
 	"ndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5" \
@@ -29,13 +29,13 @@ enum jose_by {
 #define JOSE_EC_Y    "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
 #define JOSE_ED_X    "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 #define JOSE_RSA_JWK "\"kty\":\"RSA\",\"n\":\"" JOSE_RSA_N "\",\"e\":\"AQAB\""
-#define JOSE_EC_JWK                                                                                \
+#define JOSE_EC_JWK \
 	"\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" JOSE_EC_X "\",\"y\":\"" JOSE_EC_Y "\""
 #define JOSE_ED_JWK "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" JOSE_ED_X "\""
 
 /* All three, as kid "rsa", "ec" and "ed". */
-#define JOSE_JWKS                                                                                  \
-	"{\"keys\":[{\"kid\":\"rsa\"," JOSE_RSA_JWK "},{\"kid\":\"ec\"," JOSE_EC_JWK               \
+#define JOSE_JWKS \
+	"{\"keys\":[{\"kid\":\"rsa\"," JOSE_RSA_JWK "},{\"kid\":\"ec\"," JOSE_EC_JWK \
 	"},{\"kid\":\"ed\"," JOSE_ED_JWK "}]}"
 
 /* The private key; the caller frees it. Ends the process on failure, as all here do. */

@@ -155,7 +155,7 @@ static enum qn_err size(struct qn_request *r)
 	return qn_reply(r, out);
 }
 
-#define ROW(method_, path_, id_)                                                                   \
+#define ROW(method_, path_, id_) \
 	.method = (method_), .path = (path_), .id = (id_), .summary = "S.", .pool = QN_POOL_API
 #define PARAMS .reply = &params_object
 #define ANYONE .auth = QN_AUTH_PUBLIC
@@ -273,8 +273,8 @@ static void still_serves(void)
 static const char *const json[] = {"CONTENT_TYPE", "application/json", NULL};
 
 #define DEFAULTS "\"note\":\"none\",\"shade\":\"red\",\"retries\":3,\"is_new\":true"
-#define OK(more)                                                                                   \
-	"{\"title\":\"abc\",\"note\":\"none\",\"shade\":\"red\"," more                             \
+#define OK(more) \
+	"{\"title\":\"abc\",\"note\":\"none\",\"shade\":\"red\"," more \
 	"\"retries\":3,\"is_new\":true}"
 #define FAULT(field, type) "{\"loc\":[\"body\",\"" field "\"],\"msg\":\"*\",\"type\":\"" type "\"}"
 
@@ -783,7 +783,8 @@ static const struct {
     {"no number", "GET", "/" SOME_ID "/x", 404, NULL, NULL, "\"code\":\"not-found\""},
     {"negative number", "GET", "/" SOME_ID "/-1", 404, NULL, NULL, "\"code\":\"not-found\""},
     {"zeros in front", "GET", "/" SOME_ID "/07", 404, NULL, NULL, "\"code\":\"not-found\""},
-    {"too large a number", "GET", "/" SOME_ID "/2147483648", 404, NULL, NULL, "\"code\":\"not-found\""},
+    {"too large a number", "GET", "/" SOME_ID "/2147483648", 404, NULL, NULL,
+	"\"code\":\"not-found\""},
     {"fraction", "GET", "/" SOME_ID "/1.0", 404, NULL, NULL, "\"code\":\"not-found\""},
     {"the handler's not found is the row's", "GET", "/" SOME_ID, 404, NULL, NULL,
 	"graph-not-found"},

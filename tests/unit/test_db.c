@@ -33,35 +33,35 @@
 #define LARGE    ((size_t)8 << 20)
 
 /* Statements of the test's own: this list takes the place of the library's. */
-#define TEST_STMTS(X)                                                                              \
-	X(PID, READ, 0, "SELECT pg_backend_pid() AS n")                                            \
-	X(PID_FRESH, FRESH, 0, "SELECT pg_backend_pid() AS n")                                     \
-	X(PID_WRITE, WRITE, 0, "SELECT pg_backend_pid() AS n")                                     \
-	X(PREPARED, FRESH, 0, "SELECT count(*) FROM pg_prepared_statements")                       \
-	X(DATABASE, READ, 0, "SELECT current_database()::text")                                    \
-	X(DATABASE_FRESH, FRESH, 0, "SELECT current_database()::text")                             \
-	X(DATABASE_WRITE, WRITE, 0, "SELECT current_database()::text")                             \
-	X(TYPES, READ, 8,                                                                          \
+#define TEST_STMTS(X) \
+	X(PID, READ, 0, "SELECT pg_backend_pid() AS n") \
+	X(PID_FRESH, FRESH, 0, "SELECT pg_backend_pid() AS n") \
+	X(PID_WRITE, WRITE, 0, "SELECT pg_backend_pid() AS n") \
+	X(PREPARED, FRESH, 0, "SELECT count(*) FROM pg_prepared_statements") \
+	X(DATABASE, READ, 0, "SELECT current_database()::text") \
+	X(DATABASE_FRESH, FRESH, 0, "SELECT current_database()::text") \
+	X(DATABASE_WRITE, WRITE, 0, "SELECT current_database()::text") \
+	X(TYPES, READ, 8, \
 	    "SELECT $1::text AS text, $2::uuid AS id, $3::bigint AS whole, $4::integer AS small, " \
-	    "$5::boolean AS truth, $6::json AS json, $7::bytea AS bytes, "                         \
-	    "'epoch'::timestamptz + $8::bigint * interval '1 us' AS at, $7::bytea AS raw")         \
-	X(SLEEP, READ, 1, "SELECT pg_sleep($1)::text")                                             \
-	X(SLEEP_WRITE, WRITE, 1, "SELECT pg_sleep($1)::text")                                      \
-	X(ADD, WRITE, 2, "INSERT INTO rows (id, name) VALUES ($1, $2)")                            \
-	X(CHANGE, WRITE, 2, "UPDATE rows SET name = $2 WHERE id = $1")                             \
-	X(COUNT_ROWS, FRESH, 0, "SELECT count(*) FROM rows")                                       \
-	X(ADD_CHILD, WRITE, 2, "INSERT INTO children (id, parent) VALUES ($1, $2)")                \
-	X(ADD_DEFERRED, WRITE, 2, "INSERT INTO deferred_children (id, parent) VALUES ($1, $2)")    \
-	X(FAIL, WRITE, 1, "SELECT fail($1)")                                                       \
-	X(DIE, READ, 0, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(9)")              \
-	X(DIE_WRITE, WRITE, 0, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(9)")       \
-	X(DIE_ONCE, READ, 0, "SELECT die_once()")                                                  \
-	X(DIE_ONCE_WRITE, WRITE, 0, "SELECT die_once()")                                           \
+	    "$5::boolean AS truth, $6::json AS json, $7::bytea AS bytes, " \
+	    "'epoch'::timestamptz + $8::bigint * interval '1 us' AS at, $7::bytea AS raw") \
+	X(SLEEP, READ, 1, "SELECT pg_sleep($1)::text") \
+	X(SLEEP_WRITE, WRITE, 1, "SELECT pg_sleep($1)::text") \
+	X(ADD, WRITE, 2, "INSERT INTO rows (id, name) VALUES ($1, $2)") \
+	X(CHANGE, WRITE, 2, "UPDATE rows SET name = $2 WHERE id = $1") \
+	X(COUNT_ROWS, FRESH, 0, "SELECT count(*) FROM rows") \
+	X(ADD_CHILD, WRITE, 2, "INSERT INTO children (id, parent) VALUES ($1, $2)") \
+	X(ADD_DEFERRED, WRITE, 2, "INSERT INTO deferred_children (id, parent) VALUES ($1, $2)") \
+	X(FAIL, WRITE, 1, "SELECT fail($1)") \
+	X(DIE, READ, 0, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(9)") \
+	X(DIE_WRITE, WRITE, 0, "SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(9)") \
+	X(DIE_ONCE, READ, 0, "SELECT die_once()") \
+	X(DIE_ONCE_WRITE, WRITE, 0, "SELECT die_once()") \
 	X(MANY, READ, 1, "SELECT i AS n, 'x' || i AS text FROM generate_series(1, $1::integer) i") \
-	X(LENGTH, READ, 1, "SELECT octet_length($1::text)")                                        \
-	X(NONSENSE, READ, 0, "SELECT no_such_column FROM rows")                                    \
-	X(MISCOUNTED, READ, 2, "SELECT $1::text")                                                  \
-	X(WRONG_JSON, READ, 1, "SELECT $1::json")                                                  \
+	X(LENGTH, READ, 1, "SELECT octet_length($1::text)") \
+	X(NONSENSE, READ, 0, "SELECT no_such_column FROM rows") \
+	X(MISCOUNTED, READ, 2, "SELECT $1::text") \
+	X(WRONG_JSON, READ, 1, "SELECT $1::json") \
 	X(SET_SOMETHING, WRITE, 0, "SELECT set_config('search_path', 'nowhere', true)")
 
 QN_STATEMENTS(test, TEST_STMTS);

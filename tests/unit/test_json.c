@@ -18,9 +18,9 @@ struct text {
 	const char *name, *p;
 	size_t n;
 };
-#define T(name, s)                                                                                 \
-	{                                                                                          \
-		(name), (s), sizeof(s) - 1                                                         \
+#define T(name, s) \
+	{ \
+		(name), (s), sizeof(s) - 1 \
 	}
 
 static struct qn_arena *arena;
@@ -185,9 +185,9 @@ struct refusal {
 	enum qn_json_err err;
 	struct text text;
 };
-#define R(err, name, s)                                                                            \
-	{                                                                                          \
-		QN_JSON_##err, T(name, s)                                                          \
+#define R(err, name, s) \
+	{ \
+		QN_JSON_##err, T(name, s) \
 	}
 
 static const struct refusal refused[] = {
@@ -940,10 +940,10 @@ static void test_f64(void **state)
 }
 
 /* 2^1024 - 2^970, from which a double is infinite, without its last digit 2. */
-#define INFINITE_BUT_LAST                                                                          \
-	"17976931348623158079372897140530341507993413271003782693617377898044496829276475"         \
-	"09466490179775872070963302864166928879109465555478519404026306574886715058206819"         \
-	"08902000708383676273854845817711531764475730270069855571366959622842914819860834"         \
+#define INFINITE_BUT_LAST \
+	"17976931348623158079372897140530341507993413271003782693617377898044496829276475" \
+	"09466490179775872070963302864166928879109465555478519404026306574886715058206819" \
+	"08902000708383676273854845817711531764475730270069855571366959622842914819860834" \
 	"93647529271907416844436551070434271155969950809304288017790417449779"
 
 /* The scan knows without strtod what strtod would say. */

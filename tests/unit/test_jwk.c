@@ -359,7 +359,7 @@ static void test_rfc_vectors(void **state)
 }
 
 /* The order of P-256. */
-#define N256                                                                                       \
+#define N256 \
 	"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17" \
 	"\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51"
 #define Z256   "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"

@@ -62,14 +62,14 @@ static void nap(void)
 	poll(NULL, 0, 1);
 }
 
-#define UNTIL(condition)                                                                           \
-	do {                                                                                       \
-		int64_t until_ = qn_mono_us() + DEADLINE;                                          \
-		while (!(condition)) {                                                             \
-			if (qn_mono_us() > until_)                                                 \
-				fail_msg("waited too long for: %s", #condition);                   \
-			nap();                                                                     \
-		}                                                                                  \
+#define UNTIL(condition) \
+	do { \
+		int64_t until_ = qn_mono_us() + DEADLINE; \
+		while (!(condition)) { \
+			if (qn_mono_us() > until_) \
+				fail_msg("waited too long for: %s", #condition); \
+			nap(); \
+		} \
 	} while (0)
 
 /* the workers under test */

@@ -46,8 +46,8 @@ static enum qn_err answer(struct qn_request *r)
 	return QN_OK;
 }
 
-#define ROW(method_, path_, id_)                                                                   \
-	.method = (method_), .path = (path_), .id = (id_), .summary = "S.", .pool = QN_POOL_API,   \
+#define ROW(method_, path_, id_) \
+	.method = (method_), .path = (path_), .id = (id_), .summary = "S.", .pool = QN_POOL_API, \
 	.auth = QN_AUTH_PUBLIC, .reply = &thing_object, .handler = answer
 
 static const struct qn_route_table *const *only(const struct qn_route *rows, size_t n)

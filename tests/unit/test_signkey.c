@@ -49,7 +49,7 @@ static struct qn_span unb64(const char *text)
 
 /* RFC 7515 A.3's key: its thumbprint and its sealed form, made with Python's cryptography. */
 #define A3_KID "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
-#define A3_SEALED                                                                                          \
+#define A3_SEALED \
 	"AQABAgMEBQYHCAkKCx8sAl5raHJMaVz6S8iAD3S8naVL7nVvsLf7uiZ2HuTz5IUlXdusWgHSZ5F8-4kkB90JFv_hxDEBk6T9" \
 	"W_QcZYt1CcpvRldKMVmKOXpR9WqxIHcILmK23v5plo2vLeW79CltvvtoaQYphmnZrfwwbg43Ils8it3ppLqkZ-_TDKy8XSmp" \
 	"WEEerqccjBFu9sN_Pko6KrwpSO31Su8"

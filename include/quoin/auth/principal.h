@@ -30,7 +30,8 @@ struct qn_registry *qn_auth_registry(struct qn_auth *auth);
  * and qn_token_verify, QN_SUSPENDED, QN_DB_DOWN. With QN_KEY_UNKNOWN *ret_refetch (may be NULL) is an
  * issuer whose keys may be fetched again now, or NULL.
  */
-enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_arena *a, struct qn_span token,
-    struct qn_principal *ret, const struct qn_issuer **ret_refetch) QN_MUST_CHECK;
+enum qn_err qn_auth_bearer(struct qn_auth *auth, struct qn_db *db, struct qn_arena *a,
+    struct qn_span token, struct qn_principal *ret,
+    const struct qn_issuer **ret_refetch) QN_MUST_CHECK;
 
 #endif

@@ -17,8 +17,8 @@
 struct qn_issuer {
 	const char *id, *jwks_url; /* jwks_url NULL: our own keys */
 	struct qn_issuer_policy policy;
-	struct qn_jwks *keys; /* NULL: none yet */
-	qn_time keys_until;   /* they are not believed later than this */
+	struct qn_jwks *keys;             /* NULL: none yet */
+	qn_time keys_until;               /* they are not believed later than this */
 	qn_time attempted_at, settled_at; /* of the last fetch: QN_TIME_NULL never */
 };
 
@@ -38,9 +38,11 @@ struct qn_registry *qn_registry_new(const struct qn_conf *conf, struct qn_board 
 void qn_registry_free(struct qn_registry *g);
 
 /* Brings it up to date when it is time. QN_DB_DOWN only while nothing was ever read. */
-enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
+enum qn_err qn_registry_refresh(
+    struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 /* Reads it again now, whatever the board says. */
-enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
+enum qn_err qn_registry_reload(
+    struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 
 /* Which state of the tables it shows: the board's apps_gen when they were read. */
 uint32_t qn_registry_generation(const struct qn_registry *g);
@@ -50,9 +52,10 @@ const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *sl
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
 
 /* The issuer of an app's own tokens: app file's "token", else QUOIN_PUBLIC_URL/SLUG. In the arena. */
-const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config,
-    const char *slug);
+const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,
+    const struct qn_json_object *config, const char *slug);
 /* The audience of those tokens: the app file's, else the issuer. */
-const char *qn_own_audience(struct qn_arena *a, const struct qn_json_object *config, const char *issuer);
+const char *qn_own_audience(
+    struct qn_arena *a, const struct qn_json_object *config, const char *issuer);
 
 #endif

@@ -12,12 +12,26 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum qn_pool { QN_POOL_NONE, QN_POOL_API, QN_POOL_SLOW, QN_POOL_INGEST, QN_POOL_JOBS, QN_POOL__MAX };
+enum qn_pool {
+	QN_POOL_NONE,
+	QN_POOL_API,
+	QN_POOL_SLOW,
+	QN_POOL_INGEST,
+	QN_POOL_JOBS,
+	QN_POOL__MAX
+};
 
-const char *qn_pool_name(enum qn_pool p); /* "api" */
+const char *qn_pool_name(enum qn_pool p);       /* "api" */
 enum qn_pool qn_pool_by_name(const char *name); /* QN_POOL_NONE when there is none */
 
-enum qn_stage { QN_STAGE_EMPTY, QN_STAGE_START, QN_STAGE_IDLE, QN_STAGE_READ, QN_STAGE_HANDLE, QN_STAGE_LEAVE };
+enum qn_stage {
+	QN_STAGE_EMPTY,
+	QN_STAGE_START,
+	QN_STAGE_IDLE,
+	QN_STAGE_READ,
+	QN_STAGE_HANDLE,
+	QN_STAGE_LEAVE
+};
 
 #define QN_BOARD_WORKERS 512
 #define QN_BOARD_ROUTES  256
@@ -25,40 +39,43 @@ enum qn_stage { QN_STAGE_EMPTY, QN_STAGE_START, QN_STAGE_IDLE, QN_STAGE_READ, QN
 #define QN_BOARD_REVOKE  65536
 
 struct qn_board_worker {
-	_Atomic(int32_t) pid;         /* 0: the slot is free */
-	_Atomic(int32_t) stage;       /* enum qn_stage */
-	_Atomic(int32_t) route;       /* index of the route in hand, -1 none */
-	_Atomic(int64_t) since_us;    /* monotonic: when the stage was entered */
+	_Atomic(int32_t) pid;      /* 0: the slot is free */
+	_Atomic(int32_t) stage;    /* enum qn_stage */
+	_Atomic(int32_t) route;    /* index of the route in hand, -1 none */
+	_Atomic(int64_t) since_us; /* monotonic: when the stage was entered */
 	_Atomic(uint64_t) requests;
 	_Atomic(uint64_t) arena_peak; /* bytes, the largest request so far */
 };
 
 struct qn_board_route {
-	_Atomic(uint64_t) status[6];  /* by class: [2] counts 2xx */
-	_Atomic(uint64_t) bucket[QN_BOARD_BUCKETS]; /* each request in one of them: not yet cumulative */
+	_Atomic(uint64_t) status[6]; /* by class: [2] counts 2xx */
+	_Atomic(uint64_t)
+	    bucket[QN_BOARD_BUCKETS]; /* each request in one of them: not yet cumulative */
 	_Atomic(uint64_t) total_us;
 	_Atomic(uint64_t) arena_peak; /* bytes, the largest request of the route */
 };
 
 /* One counter of the pool: enumerator, name in /metrics, help. */
-#define QN_BOARD_COUNTERS(X)                                                                       \
-	X(WORKER_STARTS, "worker_starts_total", "Workers started.")                                \
-	X(WORKER_DEATHS, "worker_deaths_total", "Workers that ended without being told to.")       \
-	X(WATCHDOG_KILLS, "watchdog_kills_total", "Workers killed because one request took too long.") \
-	X(BAD_CONNECTIONS, "bad_connections_total", "FastCGI connections dropped before a request.") \
-	X(LOST_REPLIES, "lost_replies_total", "Replies whose client had gone.")                    \
-	X(REPLAYS, "idempotent_replays_total", "Replies repeated for an Idempotency-Key.")         \
-	X(RETRIES, "transaction_retries_total", "Requests run again after contention.")            \
-	X(DB_QUERIES, "db_queries_total", "Statements sent to Postgres.")                          \
-	X(DB_US, "db_microseconds_total", "Time spent waiting for Postgres.")                      \
-	X(DB_ERRORS, "db_errors_total", "Statements that failed, expected refusals aside.")        \
-	X(DB_CONNECTS, "db_connects_total", "Connections opened to Postgres.")                     \
-	X(CACHE_HITS, "cache_hits_total", "Keys found in memcached.")                              \
-	X(CACHE_MISSES, "cache_misses_total", "Keys not found in memcached.")                      \
-	X(CACHE_ERRORS, "cache_errors_total", "Operations that memcached did not answer.")         \
-	X(TOKEN_HITS, "token_cache_hits_total", "Bearer tokens found already verified.")           \
-	X(TOKEN_MISSES, "token_cache_misses_total", "Bearer tokens verified.")                     \
-	X(JOBS_DONE, "jobs_done_total", "Jobs finished.")                                          \
+#define QN_BOARD_COUNTERS(X) \
+	X(WORKER_STARTS, "worker_starts_total", "Workers started.") \
+	X(WORKER_DEATHS, "worker_deaths_total", "Workers that ended without being told to.") \
+	X(WATCHDOG_KILLS, "watchdog_kills_total", \
+	    "Workers killed because one request took too long.") \
+	X(BAD_CONNECTIONS, "bad_connections_total", \
+	    "FastCGI connections dropped before a request.") \
+	X(LOST_REPLIES, "lost_replies_total", "Replies whose client had gone.") \
+	X(REPLAYS, "idempotent_replays_total", "Replies repeated for an Idempotency-Key.") \
+	X(RETRIES, "transaction_retries_total", "Requests run again after contention.") \
+	X(DB_QUERIES, "db_queries_total", "Statements sent to Postgres.") \
+	X(DB_US, "db_microseconds_total", "Time spent waiting for Postgres.") \
+	X(DB_ERRORS, "db_errors_total", "Statements that failed, expected refusals aside.") \
+	X(DB_CONNECTS, "db_connects_total", "Connections opened to Postgres.") \
+	X(CACHE_HITS, "cache_hits_total", "Keys found in memcached.") \
+	X(CACHE_MISSES, "cache_misses_total", "Keys not found in memcached.") \
+	X(CACHE_ERRORS, "cache_errors_total", "Operations that memcached did not answer.") \
+	X(TOKEN_HITS, "token_cache_hits_total", "Bearer tokens found already verified.") \
+	X(TOKEN_MISSES, "token_cache_misses_total", "Bearer tokens verified.") \
+	X(JOBS_DONE, "jobs_done_total", "Jobs finished.") \
 	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.")
 
 enum qn_board_counter {
@@ -94,7 +111,8 @@ void qn_board_unmap(const struct qn_board *b);
 
 void qn_board_stage(struct qn_board *b, int slot, enum qn_stage stage, int route);
 void qn_board_count(struct qn_board *b, enum qn_board_counter c, uint64_t n);
-void qn_board_request(struct qn_board *b, int slot, int route, int status, int64_t us, uint64_t arena_peak);
+void qn_board_request(
+    struct qn_board *b, int slot, int route, int status, int64_t us, uint64_t arena_peak);
 
 /* Revocation: slot of a subject ("user:" + id, …); remember the generation with what you cache. Take it
  * before you ask Postgres, or a change between the answer and the look at the board is missed. */

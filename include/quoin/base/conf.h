@@ -14,47 +14,47 @@
 enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 
 /* name, type, default, least, most (lengths for strings), may change on HUP, sentence */
-#define QN_SETTINGS(X)                                                                             \
-	X(DATABASE_URL, STR, "postgresql:///quoin", 1, 1000, false,                                \
-	    "Postgres, as a libpq connection string. The role needs no more than DML.")            \
-	X(DATABASE_REPLICA_URL, STR, "", 0, 1000, false,                                           \
-	    "A standby for reads that may be a moment old. Empty: reads go to DATABASE_URL.")      \
-	X(DATABASE_ADMIN_URL, STR, "", 0, 1000, false,                                             \
-	    "The owner of the schema, for quoinctl migrate. Empty: DATABASE_URL.")                 \
-	X(DATABASE_APP_ROLE, STR, "", 0, 63, false,                                                \
-	    "The role that quoinctl migrate grants DML to. Empty: none.")                          \
-	X(DATABASE_TIMEOUT_MS, INT, "4000", 100, 20000, true,                                      \
+#define QN_SETTINGS(X) \
+	X(DATABASE_URL, STR, "postgresql:///quoin", 1, 1000, false, \
+	    "Postgres, as a libpq connection string. The role needs no more than DML.") \
+	X(DATABASE_REPLICA_URL, STR, "", 0, 1000, false, \
+	    "A standby for reads that may be a moment old. Empty: reads go to DATABASE_URL.") \
+	X(DATABASE_ADMIN_URL, STR, "", 0, 1000, false, \
+	    "The owner of the schema, for quoinctl migrate. Empty: DATABASE_URL.") \
+	X(DATABASE_APP_ROLE, STR, "", 0, 63, false, \
+	    "The role that quoinctl migrate grants DML to. Empty: none.") \
+	X(DATABASE_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "How long a worker waits for an answer of Postgres before it gives the connection up.") \
-	X(MEMCACHED_SERVERS, STR, "--SERVER=127.0.0.1:11211", 0, 1000, false,                      \
-	    "memcached, as a libmemcached configuration string. Empty: no cache.")                 \
-	X(MEMCACHED_PREFIX, STR, "", 0, 40, false,                                                 \
-	    "Put before every cache key, where several deployments share a memcached.")            \
-	X(MEMCACHED_TIMEOUT_MS, INT, "100", 1, 200, true,                                          \
-	    "How long a worker waits for memcached before it goes on without it.")                 \
-	X(QUOIN_RUN_DIR, STR, "/run/quoin", 1, 80, false,                                          \
-	    "Where the pools keep their sockets and their shared counters.")                       \
-	X(QUOIN_SECRET_KEY, SECRET, "", 32, 128, false,                                            \
-	    "Seals stored secrets and signs cursors: at least 32 random characters.")              \
-	X(QUOIN_PUBLIC_URL, STR, "http://localhost:8080", 8, 200, true,                            \
-	    "The address that clients use; links and token issuers are made from it.")             \
-	X(QUOIN_LOG_LEVEL, STR, "info", 4, 7, true, "debug, info, warning or error.")              \
-	X(QUOIN_API_WORKERS, INT, "4", 1, 512, true, "Workers of the api pool.")                   \
-	X(QUOIN_SLOW_WORKERS, INT, "2", 1, 512, true, "Workers of the slow pool.")                 \
-	X(QUOIN_INGEST_WORKERS, INT, "1", 1, 512, true, "Workers of the ingest pool.")             \
-	X(QUOIN_JOBS_WORKERS, INT, "1", 1, 64, true, "Workers of the jobs pool.")                  \
-	X(QUOIN_WORKER_REQUESTS, INT, "100000", 0, 100000000, true,                                \
-	    "A worker leaves after so many requests, give or take a tenth. 0: never.")             \
-	X(QUOIN_WORKER_AGE_S, INT, "86400", 0, 2592000, true,                                      \
-	    "A worker leaves after so many seconds, give or take a tenth. 0: never.")              \
-	X(QUOIN_REQUEST_TIMEOUT_S, INT, "20", 1, 300, true,                                        \
-	    "A worker that spends longer on one request is killed and replaced.")                  \
-	X(QUOIN_READ_TIMEOUT_S, INT, "5", 1, 60, true,                                             \
-	    "How long a connected client may take to send a whole FastCGI request.")               \
-	X(QUOIN_DRAIN_S, INT, "25", 1, 300, true,                                                  \
-	    "How long the master waits for requests in hand when it is told to stop.")             \
-	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true,                                \
-	    "The longest that one call to a third party may take.")                                \
-	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false,                                           \
+	X(MEMCACHED_SERVERS, STR, "--SERVER=127.0.0.1:11211", 0, 1000, false, \
+	    "memcached, as a libmemcached configuration string. Empty: no cache.") \
+	X(MEMCACHED_PREFIX, STR, "", 0, 40, false, \
+	    "Put before every cache key, where several deployments share a memcached.") \
+	X(MEMCACHED_TIMEOUT_MS, INT, "100", 1, 200, true, \
+	    "How long a worker waits for memcached before it goes on without it.") \
+	X(QUOIN_RUN_DIR, STR, "/run/quoin", 1, 80, false, \
+	    "Where the pools keep their sockets and their shared counters.") \
+	X(QUOIN_SECRET_KEY, SECRET, "", 32, 128, false, \
+	    "Seals stored secrets and signs cursors: at least 32 random characters.") \
+	X(QUOIN_PUBLIC_URL, STR, "http://localhost:8080", 8, 200, true, \
+	    "The address that clients use; links and token issuers are made from it.") \
+	X(QUOIN_LOG_LEVEL, STR, "info", 4, 7, true, "debug, info, warning or error.") \
+	X(QUOIN_API_WORKERS, INT, "4", 1, 512, true, "Workers of the api pool.") \
+	X(QUOIN_SLOW_WORKERS, INT, "2", 1, 512, true, "Workers of the slow pool.") \
+	X(QUOIN_INGEST_WORKERS, INT, "1", 1, 512, true, "Workers of the ingest pool.") \
+	X(QUOIN_JOBS_WORKERS, INT, "1", 1, 64, true, "Workers of the jobs pool.") \
+	X(QUOIN_WORKER_REQUESTS, INT, "100000", 0, 100000000, true, \
+	    "A worker leaves after so many requests, give or take a tenth. 0: never.") \
+	X(QUOIN_WORKER_AGE_S, INT, "86400", 0, 2592000, true, \
+	    "A worker leaves after so many seconds, give or take a tenth. 0: never.") \
+	X(QUOIN_REQUEST_TIMEOUT_S, INT, "20", 1, 300, true, \
+	    "A worker that spends longer on one request is killed and replaced.") \
+	X(QUOIN_READ_TIMEOUT_S, INT, "5", 1, 60, true, \
+	    "How long a connected client may take to send a whole FastCGI request.") \
+	X(QUOIN_DRAIN_S, INT, "25", 1, 300, true, \
+	    "How long the master waits for requests in hand when it is told to stop.") \
+	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
+	    "The longest that one call to a third party may take.") \
+	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \
 	    "Allow http:// and non-public addresses for identity providers: for local tries only.")
 
 enum qn_setting {

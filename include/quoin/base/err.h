@@ -5,54 +5,55 @@
 #ifndef QUOIN_BASE_ERR_H
 #define QUOIN_BASE_ERR_H
 
-#define QN_ERRORS(X)                                                                               \
-	X(OK, 200, "ok", "")                                                                       \
-	X(NOT_MODIFIED, 304, "not-modified", "")                                                   \
-	X(BAD_REQUEST, 400, "bad-request", "The request is malformed.")                            \
-	X(BAD_JSON, 400, "bad-json", "The body is not acceptable JSON.")                           \
-	X(MIXED_CREDENTIALS, 400, "mixed-credentials",                                             \
-	    "The request carries more than one kind of credential.")                               \
-	X(UNAUTHENTICATED, 401, "not-authenticated", "Not authenticated")                          \
-	X(KEY_UNKNOWN, 401, "signing-key-unknown", "Unable to find appropriate key")               \
-	X(TOKEN_MALFORMED, 401, "token-malformed", "Invalid token: it is malformed.")              \
-	X(TOKEN_ALGORITHM, 401, "token-algorithm",                                                 \
-	    "Invalid token: The specified alg value is not allowed")                               \
-	X(TOKEN_SIGNATURE, 401, "token-signature",                                                 \
-	    "Invalid token: Signature verification failed.")                                       \
-	X(TOKEN_EXPIRED, 401, "token-expired", "Invalid token: Signature has expired.")            \
-	X(TOKEN_EARLY, 401, "token-not-yet-valid", "Invalid token: The token is not yet valid.")   \
-	X(TOKEN_ISSUER, 401, "token-issuer", "Invalid token: Invalid issuer")                      \
-	X(TOKEN_AUDIENCE, 401, "token-audience", "Invalid token: Invalid audience")                \
-	X(TOKEN_CLAIMS, 401, "token-claims", "Invalid token: a required claim is missing or wrong.") \
-	X(SUSPENDED, 403, "account-suspended", "This account is suspended.")                       \
-	X(DENIED, 403, "denied", "You do not have permission to do that.")                         \
-	X(NOT_FOUND, 404, "not-found", "Not Found")                                                \
-	X(WORKSPACE_NOT_FOUND, 404, "workspace-not-found", "Workspace not found")                  \
-	X(GRAPH_NOT_FOUND, 404, "graph-not-found", "Graph not found")                              \
-	X(VERSION_NOT_FOUND, 404, "version-not-found", "Version not found")                        \
-	X(SHARE_NOT_FOUND, 404, "share-not-found", "Share not found")                              \
-	X(EXECUTION_NOT_FOUND, 404, "execution-not-found", "Execution not found")                  \
-	X(USER_NOT_FOUND, 404, "user-not-found", "User not found")                                 \
-	X(METHOD, 405, "method-not-allowed", "Method Not Allowed")                                 \
-	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.")              \
-	X(VERSION_CONFLICT, 409, "version-conflict",                                               \
-	    "The document has changed since the version that you edited.")                         \
-	X(EXECUTION_STATE, 409, "execution-state", "An execution cannot change to that state.")    \
-	X(IN_PROGRESS, 409, "request-in-progress",                                                 \
-	    "A request with this Idempotency-Key is still being handled.")                         \
-	X(PRECONDITION, 412, "precondition-failed",                                                \
-	    "The document has changed since the version named in If-Match.")                       \
-	X(TOO_LARGE, 413, "body-too-large", "The body is larger than this route accepts.")         \
-	X(MEDIA_TYPE, 415, "unsupported-media-type", "The body must be application/json.")         \
-	X(INVALID, 422, "invalid-body", "The request does not match the schema.")                  \
-	X(KEY_REUSED, 422, "idempotency-key-reused",                                               \
-	    "This Idempotency-Key was used with another request.")                                 \
-	X(PRECONDITION_REQUIRED, 428, "precondition-required",                                     \
-	    "This workspace demands If-Match or base_version on every save.")                      \
-	X(INTERNAL, 500, "internal", "Internal Server Error")                                      \
-	X(UNCERTAIN, 503, "uncertain",                                                             \
-	    "The outcome is not known. Retry with the same Idempotency-Key.")                      \
-	X(DB_DOWN, 503, "try-later", "Try again later.")                                           \
+#define QN_ERRORS(X) \
+	X(OK, 200, "ok", "") \
+	X(NOT_MODIFIED, 304, "not-modified", "") \
+	X(BAD_REQUEST, 400, "bad-request", "The request is malformed.") \
+	X(BAD_JSON, 400, "bad-json", "The body is not acceptable JSON.") \
+	X(MIXED_CREDENTIALS, 400, "mixed-credentials", \
+	    "The request carries more than one kind of credential.") \
+	X(UNAUTHENTICATED, 401, "not-authenticated", "Not authenticated") \
+	X(KEY_UNKNOWN, 401, "signing-key-unknown", "Unable to find appropriate key") \
+	X(TOKEN_MALFORMED, 401, "token-malformed", "Invalid token: it is malformed.") \
+	X(TOKEN_ALGORITHM, 401, "token-algorithm", \
+	    "Invalid token: The specified alg value is not allowed") \
+	X(TOKEN_SIGNATURE, 401, "token-signature", \
+	    "Invalid token: Signature verification failed.") \
+	X(TOKEN_EXPIRED, 401, "token-expired", "Invalid token: Signature has expired.") \
+	X(TOKEN_EARLY, 401, "token-not-yet-valid", "Invalid token: The token is not yet valid.") \
+	X(TOKEN_ISSUER, 401, "token-issuer", "Invalid token: Invalid issuer") \
+	X(TOKEN_AUDIENCE, 401, "token-audience", "Invalid token: Invalid audience") \
+	X(TOKEN_CLAIMS, 401, "token-claims", \
+	    "Invalid token: a required claim is missing or wrong.") \
+	X(SUSPENDED, 403, "account-suspended", "This account is suspended.") \
+	X(DENIED, 403, "denied", "You do not have permission to do that.") \
+	X(NOT_FOUND, 404, "not-found", "Not Found") \
+	X(WORKSPACE_NOT_FOUND, 404, "workspace-not-found", "Workspace not found") \
+	X(GRAPH_NOT_FOUND, 404, "graph-not-found", "Graph not found") \
+	X(VERSION_NOT_FOUND, 404, "version-not-found", "Version not found") \
+	X(SHARE_NOT_FOUND, 404, "share-not-found", "Share not found") \
+	X(EXECUTION_NOT_FOUND, 404, "execution-not-found", "Execution not found") \
+	X(USER_NOT_FOUND, 404, "user-not-found", "User not found") \
+	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
+	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
+	X(VERSION_CONFLICT, 409, "version-conflict", \
+	    "The document has changed since the version that you edited.") \
+	X(EXECUTION_STATE, 409, "execution-state", "An execution cannot change to that state.") \
+	X(IN_PROGRESS, 409, "request-in-progress", \
+	    "A request with this Idempotency-Key is still being handled.") \
+	X(PRECONDITION, 412, "precondition-failed", \
+	    "The document has changed since the version named in If-Match.") \
+	X(TOO_LARGE, 413, "body-too-large", "The body is larger than this route accepts.") \
+	X(MEDIA_TYPE, 415, "unsupported-media-type", "The body must be application/json.") \
+	X(INVALID, 422, "invalid-body", "The request does not match the schema.") \
+	X(KEY_REUSED, 422, "idempotency-key-reused", \
+	    "This Idempotency-Key was used with another request.") \
+	X(PRECONDITION_REQUIRED, 428, "precondition-required", \
+	    "This workspace demands If-Match or base_version on every save.") \
+	X(INTERNAL, 500, "internal", "Internal Server Error") \
+	X(UNCERTAIN, 503, "uncertain", \
+	    "The outcome is not known. Retry with the same Idempotency-Key.") \
+	X(DB_DOWN, 503, "try-later", "Try again later.") \
 	X(RETRY, 503, "contention", "Too much contention. Try again later.")
 
 enum qn_err {
@@ -69,14 +70,14 @@ const char *qn_err_code(enum qn_err e); /* "not-found" */
 const char *qn_err_text(enum qn_err e);
 
 /* Leave the function with the error of `expr`, if it has one. */
-#define QN_TRY(expr)                                                                               \
-	do {                                                                                       \
-		enum qn_err qn_try_ = (expr);                                                      \
-		if (qn_try_ != QN_OK)                                                              \
-			return qn_try_;                                                            \
+#define QN_TRY(expr) \
+	do { \
+		enum qn_err qn_try_ = (expr); \
+		if (qn_try_ != QN_OK) \
+			return qn_try_; \
 	} while (0)
 
-#define QN_MUST_CHECK __attribute__((warn_unused_result))
+#define QN_MUST_CHECK   __attribute__((warn_unused_result))
 #define QN_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 #endif

@@ -63,34 +63,45 @@ struct qn_object {
 };
 
 /* A wrong C type for the row's qn_type does not compile. */
-#define QN_FIELD_C(type_, s, m)                                                                    \
+#define QN_FIELD_C(type_, s, m) \
 	(offsetof(s, m) + 0 * sizeof(char[QN_FIELD_FITS_##type_(((s *)0)->m) ? 1 : -1]))
-#define QN_FIELD_FITS_STR(x)  _Generic((x), const char *: 1, default: 0)
-#define QN_FIELD_FITS_UUID(x) _Generic((x), const char *: 1, default: 0)
-#define QN_FIELD_FITS_ENUM(x) _Generic((x), const char *: 1, default: 0)
-#define QN_FIELD_FITS_I64(x)  _Generic((x), int64_t: 1, default: 0)
-#define QN_FIELD_FITS_TIME(x) _Generic((x), qn_time: 1, default: 0)
-#define QN_FIELD_FITS_BOOL(x) _Generic((x), qn_tri: 1, default: 0)
-#define QN_FIELD_FITS_JSON(x) _Generic((x), struct qn_span: 1, default: 0)
-#define QN_FIELD_FITS_LIST(x) _Generic((x), struct qn_list: 1, default: 0)
+#define QN_FIELD_FITS_STR(x)  _Generic((x), const char * : 1, default : 0)
+#define QN_FIELD_FITS_UUID(x) _Generic((x), const char * : 1, default : 0)
+#define QN_FIELD_FITS_ENUM(x) _Generic((x), const char * : 1, default : 0)
+#define QN_FIELD_FITS_I64(x)  _Generic((x), int64_t : 1, default : 0)
+#define QN_FIELD_FITS_TIME(x) _Generic((x), qn_time : 1, default : 0)
+#define QN_FIELD_FITS_BOOL(x) _Generic((x), qn_tri : 1, default : 0)
+#define QN_FIELD_FITS_JSON(x) _Generic((x), struct qn_span : 1, default : 0)
+#define QN_FIELD_FITS_LIST(x) _Generic((x), struct qn_list : 1, default : 0)
 #define QN_FIELD_FITS_OBJ(x)  (sizeof(*(x)) != 0) /* a pointer to a struct that is known */
 
 /* QN_FIELD(struct graph, name, STR, QN_F_REQUIRED, 1, 200, "Shown name.") */
-#define QN_FIELD(s, m, type_, flags_, least_, most_, doc_)                                         \
-	{.name = #m, .type = QN_T_##type_, .flags = (flags_), .least = (least_), .most = (most_),  \
-	    .offset = QN_FIELD_C(type_, s, m), .doc = (doc_)}
-#define QN_FIELD_DEF(s, m, type_, flags_, least_, most_, def_, doc_)                               \
-	{.name = #m, .type = QN_T_##type_, .flags = (flags_), .least = (least_), .most = (most_),  \
-	    .def = (def_), .offset = QN_FIELD_C(type_, s, m), .doc = (doc_)}
-#define QN_FIELD_ENUM(s, m, flags_, choices_, def_, doc_)                                          \
-	{.name = #m, .type = QN_T_ENUM, .flags = (flags_), .choices = (choices_), .def = (def_),   \
-	    .offset = QN_FIELD_C(ENUM, s, m), .doc = (doc_)}
-#define QN_FIELD_SUB(s, m, type_, flags_, sub_, doc_)                                              \
-	{.name = #m, .type = QN_T_##type_, .flags = (flags_), .sub = (sub_),                       \
-	    .offset = QN_FIELD_C(type_, s, m), .doc = (doc_)}
+#define QN_FIELD(s, m, type_, flags_, least_, most_, doc_) \
+	{ \
+		.name = #m, .type = QN_T_##type_, .flags = (flags_), .least = (least_), \
+		.most = (most_), .offset = QN_FIELD_C(type_, s, m), .doc = (doc_) \
+	}
+#define QN_FIELD_DEF(s, m, type_, flags_, least_, most_, def_, doc_) \
+	{ \
+		.name = #m, .type = QN_T_##type_, .flags = (flags_), .least = (least_), \
+		.most = (most_), .def = (def_), .offset = QN_FIELD_C(type_, s, m), .doc = (doc_) \
+	}
+#define QN_FIELD_ENUM(s, m, flags_, choices_, def_, doc_) \
+	{ \
+		.name = #m, .type = QN_T_ENUM, .flags = (flags_), .choices = (choices_), \
+		.def = (def_), .offset = QN_FIELD_C(ENUM, s, m), .doc = (doc_) \
+	}
+#define QN_FIELD_SUB(s, m, type_, flags_, sub_, doc_) \
+	{ \
+		.name = #m, .type = QN_T_##type_, .flags = (flags_), .sub = (sub_), \
+		.offset = QN_FIELD_C(type_, s, m), .doc = (doc_) \
+	}
 
-#define QN_OBJECT(shown, s, rows) {.name = (shown), .fields = (rows),                              \
-	.n = sizeof(rows) / sizeof((rows)[0]), .size = sizeof(s)}
+#define QN_OBJECT(shown, s, rows) \
+	{ \
+		.name = (shown), .fields = (rows), .n = sizeof(rows) / sizeof((rows)[0]), \
+		.size = sizeof(s) \
+	}
 
 /* Every value null: QN_UNSET, QN_I64_NULL, NULL, and defaults are not applied. */
 void qn_object_init(const struct qn_object *o, void *dst);

@@ -11,7 +11,8 @@
 
 enum qn_level { QN_DEBUG, QN_INFO, QN_WARNING, QN_ERROR };
 
-void qn_log_init(const char *logger /* "quoind.api"; must outlive the process */, enum qn_level least);
+void qn_log_init(
+    const char *logger /* "quoind.api"; must outlive the process */, enum qn_level least);
 enum qn_level qn_log_level(void);
 
 /* A line in one write(2). The message is printf's; it is escaped as JSON. */

@@ -17,7 +17,8 @@ bool qn_uuid_parse(const char *s, size_t n, char out[QN_UUID_LEN + 1]);
 
 #define QN_SHA256_LEN 32
 void qn_sha256(const void *p, size_t n, uint8_t out[QN_SHA256_LEN]);
-void qn_hmac_sha256(const void *key, size_t key_n, const void *p, size_t n, uint8_t out[QN_SHA256_LEN]);
+void qn_hmac_sha256(
+    const void *key, size_t key_n, const void *p, size_t n, uint8_t out[QN_SHA256_LEN]);
 void qn_hex(const uint8_t *p, size_t n, char *out /* 2n+1 bytes */);
 
 /* Constant time in n. */

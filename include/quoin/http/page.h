@@ -12,10 +12,12 @@ struct qn_page_query {
 	const char *cursor;
 };
 extern const struct qn_object qn_page_query_object; /* ?limit=1..1000&cursor=… */
-extern const struct qn_object qn_page_short_object; /* ?limit=1..100&cursor=…, where rows may be large */
+extern const struct qn_object
+    qn_page_short_object; /* ?limit=1..100&cursor=…, where rows may be large */
 
 /* Where the page starts: *ret_after is the text given to qn_page_next, or NULL at the first page. */
-enum qn_err qn_page_start(struct qn_request *r, const char **ret_after, int64_t *ret_limit) QN_MUST_CHECK;
+enum qn_err qn_page_start(
+    struct qn_request *r, const char **ret_after, int64_t *ret_limit) QN_MUST_CHECK;
 /* `list` was asked for with one row more than the limit: whether that row is there, which is dropped. */
 bool qn_page_more(struct qn_list *list, int64_t limit);
 /* There is more: makes r->next of the key of the last row that stays. */

@@ -22,9 +22,11 @@ void qn_reply_text_done(struct qn_reply_text *t);
 size_t qn_reply_text_n(const struct qn_reply_text *t); /* bytes in all */
 
 /* Prints `src` by its table. */
-void qn_reply_object(struct qn_reply_text *t, const struct qn_object *o, const void *src, bool camel);
+void qn_reply_object(
+    struct qn_reply_text *t, const struct qn_object *o, const void *src, bool camel);
 /* application/problem+json (RFC 9457) of an error of this request. */
-void qn_reply_problem(struct qn_reply_text *t, const struct qn_request *r, enum qn_err e, int status);
+void qn_reply_problem(
+    struct qn_reply_text *t, const struct qn_request *r, enum qn_err e, int status);
 
 /* Header and body to the client. false when it could not be delivered. */
 bool qn_reply_send(struct qn_request *r, enum qn_err e, int status, const struct qn_reply_text *t);

@@ -33,7 +33,7 @@ struct qn_request {
 	const char *id; /* request id */
 	enum qn_method method;
 	bool head;
-	const char *path;  /* canonical: decoded, no dot segments, no empty ones, valid UTF-8 */
+	const char *path; /* canonical: decoded, no dot segments, no empty ones, valid UTF-8 */
 	const char *query_string;
 	const char *remote_addr;
 	struct qn_span body;
@@ -48,13 +48,13 @@ struct qn_request {
 	void *in, *query; /* structs of route->body and route->query */
 
 	/* as it is answered */
-	const void *out;        /* struct of route->reply */
-	struct qn_span raw;     /* or bytes of route->content_type */
-	int status;             /* 0: that of the error, or 200 */
-	const char *etag;       /* with its quotes */
-	const char *next;       /* cursor of the next page */
+	const void *out;    /* struct of route->reply */
+	struct qn_span raw; /* or bytes of route->content_type */
+	int status;         /* 0: that of the error, or 200 */
+	const char *etag;   /* with its quotes */
+	const char *next;   /* cursor of the next page */
 	bool replayed, escalate;
-	const char *why;        /* for the log only */
+	const char *why; /* for the log only */
 	struct qn_fault faults[QN_FAULTS];
 	size_t nfaults;
 };
@@ -66,7 +66,8 @@ static inline enum qn_err qn_reply(struct qn_request *r, const void *out)
 	return QN_OK;
 }
 
-void qn_fault_add(struct qn_request *r, const char *where, const char *field, const char *msg, const char *type);
+void qn_fault_add(
+    struct qn_request *r, const char *where, const char *field, const char *msg, const char *type);
 
 /* Reads parameters, path and body. Refuses what is not one whole, unambiguous request (S5-S7, T29, T30). */
 enum qn_err qn_request_read(struct qn_request *r) QN_MUST_CHECK;

@@ -17,7 +17,8 @@ struct qn_request;
 enum qn_method { QN_METHOD_NONE, QN_GET, QN_POST, QN_PUT, QN_PATCH, QN_DELETE, QN_METHOD__MAX };
 
 const char *qn_method_name(enum qn_method m);
-enum qn_method qn_method_by_name(const char *name); /* QN_METHOD_NONE for any other; HEAD is QN_GET */
+enum qn_method qn_method_by_name(
+    const char *name); /* QN_METHOD_NONE for any other; HEAD is QN_GET */
 
 /* Kinds of caller that a row lets in. */
 enum {
@@ -27,13 +28,14 @@ enum {
 };
 
 enum {
-	QN_R_QUERY_BODY = 1 << 0, /* the body's members may come as query parameters instead (A13) */
-	QN_R_ETAG = 1 << 1,       /* replies carry an ETag, If-None-Match is honoured */
-	QN_R_IF_MATCH = 1 << 2,   /* If-Match is honoured */
-	QN_R_ONCE = 1 << 3,       /* Idempotency-Key is honoured */
-	QN_R_PAGED = 1 << 4,      /* limit and cursor; the reply has has_more and next_cursor */
-	QN_R_CAMEL = 1 << 5,      /* the dialect of the wire is camelCase */
-	QN_R_HEALTH = 1 << 6,     /* the reply may come with 503 */
+	QN_R_QUERY_BODY =
+	    1 << 0,             /* the body's members may come as query parameters instead (A13) */
+	QN_R_ETAG = 1 << 1,     /* replies carry an ETag, If-None-Match is honoured */
+	QN_R_IF_MATCH = 1 << 2, /* If-Match is honoured */
+	QN_R_ONCE = 1 << 3,     /* Idempotency-Key is honoured */
+	QN_R_PAGED = 1 << 4,    /* limit and cursor; the reply has has_more and next_cursor */
+	QN_R_CAMEL = 1 << 5,    /* the dialect of the wire is camelCase */
+	QN_R_HEALTH = 1 << 6,   /* the reply may come with 503 */
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 8 };
@@ -42,7 +44,8 @@ typedef enum qn_err qn_handler(struct qn_request *r);
 
 struct qn_route {
 	enum qn_method method;
-	const char *path;    /* "/api/v1/graphs/{graph_id}/restore/{version:int}"; a bare name is a UUID */
+	const char
+	    *path; /* "/api/v1/graphs/{graph_id}/restore/{version:int}"; a bare name is a UUID */
 	const char *id;      /* "graph.restore": in logs, metrics and openapi.json */
 	const char *summary; /* one sentence */
 	enum qn_pool pool;
@@ -50,8 +53,8 @@ struct qn_route {
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
 	enum qn_err missing; /* what QN_NOT_FOUND means here; also of an id that is no id */
 	const struct qn_object *query, *body, *reply;
-	size_t body_max;           /* bytes */
-	const char *content_type;  /* of a reply that is not JSON by `reply` */
+	size_t body_max;                     /* bytes */
+	const char *content_type;            /* of a reply that is not JSON by `reply` */
 	enum qn_err errors[QN_ROUTE_ERRORS]; /* those that the rest of the row does not imply */
 	qn_handler *handler;
 };
@@ -77,8 +80,8 @@ struct qn_match {
 };
 
 /* `path` is canonical (request.h) and outlives the match. */
-void qn_routes_match(const struct qn_routes *routes, enum qn_method method, const char *path,
-    struct qn_match *ret);
+void qn_routes_match(
+    const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret);
 
 /* Every error that a row can answer: its own and those that it implies. Returns how many. */
 enum { QN_ROUTE_ALL_ERRORS = 24 };

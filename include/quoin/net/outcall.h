@@ -21,7 +21,7 @@ struct qn_outcall {
 };
 
 /* GET. QN_OK for a 200 whole within size and time; else QN_DB_DOWN and *ret_why, static, for operators. */
-enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call, struct qn_span *ret_body,
-    const char **ret_why) QN_MUST_CHECK;
+enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_span *ret_body, const char **ret_why) QN_MUST_CHECK;
 
 #endif

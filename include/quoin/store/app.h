@@ -30,32 +30,38 @@ extern const struct qn_object app_row_object, issuer_row_object, signing_key_row
 enum qn_err app_list(struct qn_db *db, struct qn_arena *a, struct qn_list *ret) QN_MUST_CHECK;
 enum qn_err issuer_list(struct qn_db *db, struct qn_arena *a, struct qn_list *ret) QN_MUST_CHECK;
 /* Newest first; the sealed half is left out. */
-enum qn_err signing_key_list(struct qn_db *db, struct qn_arena *a, struct qn_list *ret) QN_MUST_CHECK;
+enum qn_err signing_key_list(
+    struct qn_db *db, struct qn_arena *a, struct qn_list *ret) QN_MUST_CHECK;
 
 /* QN_NOT_FOUND when there is none. */
-enum qn_err app_by_slug(struct qn_db *db, struct qn_arena *a, const char *slug, struct app_row *ret) QN_MUST_CHECK;
+enum qn_err app_by_slug(
+    struct qn_db *db, struct qn_arena *a, const char *slug, struct app_row *ret) QN_MUST_CHECK;
 /* Makes or changes; *ret_id is the app's. */
 enum qn_err app_put(struct qn_db *db, struct qn_arena *a, const char *slug, const char *name,
     struct qn_span config, const char **ret_id) QN_MUST_CHECK;
 enum qn_err issuer_put(struct qn_db *db, struct qn_arena *a, const char *app_id, const char *issuer,
     const char *audience, const char *jwks_url, const char *algorithms) QN_MUST_CHECK;
 /* Removes the issuers of an app whose names are not in `keep` (a JSON array of strings). */
-enum qn_err issuer_prune(struct qn_db *db, struct qn_arena *a, const char *app_id, struct qn_span keep) QN_MUST_CHECK;
+enum qn_err issuer_prune(
+    struct qn_db *db, struct qn_arena *a, const char *app_id, struct qn_span keep) QN_MUST_CHECK;
 
 /* Whether this caller is to fetch the key set now: at most one caller a minute is. */
-enum qn_err issuer_claim(struct qn_db *db, struct qn_arena *a, const char *id, bool *ret_mine) QN_MUST_CHECK;
+enum qn_err issuer_claim(
+    struct qn_db *db, struct qn_arena *a, const char *id, bool *ret_mine) QN_MUST_CHECK;
 /* The fetch ended: with a key set, or with a reason why not. */
 enum qn_err issuer_settle(struct qn_db *db, struct qn_arena *a, const char *id, struct qn_span jwks,
     const char *failure) QN_MUST_CHECK;
 /* Whether a fetch that was claimed has not ended yet, and is not given up. */
-enum qn_err issuer_under_way(struct qn_db *db, struct qn_arena *a, const char *id, bool *ret) QN_MUST_CHECK;
+enum qn_err issuer_under_way(
+    struct qn_db *db, struct qn_arena *a, const char *id, bool *ret) QN_MUST_CHECK;
 /* Url and id of one issuer; QN_NOT_FOUND. */
-enum qn_err issuer_by_id(struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret) QN_MUST_CHECK;
+enum qn_err issuer_by_id(
+    struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret) QN_MUST_CHECK;
 
 /* The newest key of an app that is not retired, sealed half included; QN_NOT_FOUND. */
 enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char *app_id,
     struct signing_key_row *ret) QN_MUST_CHECK;
-enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid, const char *app_id,
-    struct qn_span public_jwk, struct qn_span private_sealed) QN_MUST_CHECK;
+enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid,
+    const char *app_id, struct qn_span public_jwk, struct qn_span private_sealed) QN_MUST_CHECK;
 
 #endif

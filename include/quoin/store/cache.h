@@ -16,18 +16,19 @@
 struct qn_cache;
 
 /* `servers`: a libmemcached configuration string; "" makes a cache that never has anything. */
-struct qn_cache *qn_cache_new(const char *servers, const char *prefix, int64_t timeout_ms,
-    struct qn_board *board);
+struct qn_cache *qn_cache_new(
+    const char *servers, const char *prefix, int64_t timeout_ms, struct qn_board *board);
 void qn_cache_free(struct qn_cache *c);
 
 /* The value, in the arena; false when it is not there or nobody answers. `kind` is a short word. */
-bool qn_cache_get(struct qn_cache *c, struct qn_arena *a, const char *kind, const char *id,
-    struct qn_span *ret);
+bool qn_cache_get(
+    struct qn_cache *c, struct qn_arena *a, const char *kind, const char *id, struct qn_span *ret);
 /*
  * seconds: 1 to 2592000 (longer would be read as a date, CONTRACT K21). Failure is not an error: the
  * value that was there may stay. One of more than half a mebibyte is not kept, and takes the old one away.
  */
-void qn_cache_set(struct qn_cache *c, const char *kind, const char *id, struct qn_span value, int64_t seconds);
+void qn_cache_set(
+    struct qn_cache *c, const char *kind, const char *id, struct qn_span value, int64_t seconds);
 void qn_cache_delete(struct qn_cache *c, const char *kind, const char *id);
 
 /* Whether it answers now. */

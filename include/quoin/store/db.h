@@ -43,10 +43,10 @@ extern const struct qn_stmt_set *const qn_stmt_sets[];
  */
 #define QN_STMT_ENUM(name_, kind_, params_, sql_) name_,
 #define QN_STMT_ROW(name_, kind_, params_, sql_)  {#name_, QN_STMT_##kind_, params_, sql_},
-#define QN_STATEMENTS(domain_, LIST)                                                               \
-	enum { LIST(QN_STMT_ENUM) domain_##__MAX };                                                \
-	static const struct qn_stmt domain_##_stmts[] = {LIST(QN_STMT_ROW)};                        \
-	extern const struct qn_stmt_set domain_##_set;                                             \
+#define QN_STATEMENTS(domain_, LIST) \
+	enum { LIST(QN_STMT_ENUM) domain_##__MAX }; \
+	static const struct qn_stmt domain_##_stmts[] = {LIST(QN_STMT_ROW)}; \
+	extern const struct qn_stmt_set domain_##_set; \
 	const struct qn_stmt_set domain_##_set = {#domain_, domain_##_stmts, domain_##__MAX}
 
 /* A parameter. Text goes as text; JSON and bytes go as they are. */
@@ -67,8 +67,8 @@ struct qn_db;
 struct qn_rows; /* a result; lives in the arena */
 
 /* Connects at first use. `board` may be NULL. */
-struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeout_ms, const char *name,
-    struct qn_board *board);
+struct qn_db *qn_db_new(const char *url, const char *replica_url, int64_t timeout_ms,
+    const char *name, struct qn_board *board);
 void qn_db_free(struct qn_db *db);
 
 /*
@@ -80,8 +80,8 @@ void qn_db_free(struct qn_db *db);
  */
 enum qn_err qn_exec(struct qn_db *db, struct qn_arena *a, const struct qn_stmt_set *set, int stmt,
     const struct qn_arg *args, size_t nargs, struct qn_rows **ret) QN_MUST_CHECK;
-#define QN_EXEC(db, a, set, stmt, ret, ...)                                                        \
-	qn_exec((db), (a), &(set), (stmt), (const struct qn_arg[]){__VA_ARGS__},                   \
+#define QN_EXEC(db, a, set, stmt, ret, ...) \
+	qn_exec((db), (a), &(set), (stmt), (const struct qn_arg[]){__VA_ARGS__}, \
 	    sizeof((const struct qn_arg[]){__VA_ARGS__}) / sizeof(struct qn_arg), (ret))
 
 /* Has the server parse and plan a statement, without running it. */
@@ -134,6 +134,7 @@ struct qn_span qn_rows_bytes(const struct qn_rows *rows, size_t row, int column)
 typedef void qn_notify_fn(void *arg, const char *channel, const char *payload);
 enum qn_err qn_db_listen(struct qn_db *db, const char *const *channels) QN_MUST_CHECK;
 /* Waits up to timeout_ms; calls fn for each notification. QN_DB_DOWN when the connection is gone. */
-enum qn_err qn_db_wait(struct qn_db *db, int64_t timeout_ms, qn_notify_fn *fn, void *arg) QN_MUST_CHECK;
+enum qn_err qn_db_wait(
+    struct qn_db *db, int64_t timeout_ms, qn_notify_fn *fn, void *arg) QN_MUST_CHECK;
 
 #endif

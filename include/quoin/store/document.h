@@ -33,10 +33,10 @@ struct document_ref {
 };
 
 struct document_save {
-	const char *name;      /* NULL: as it is */
-	struct qn_span data;   /* absent: as it is */
+	const char *name;    /* NULL: as it is */
+	struct qn_span data; /* absent: as it is */
 	const char *message;
-	const char *bases;     /* versions that may have been edited, "{7,3}"; NULL: any */
+	const char *bases; /* versions that may have been edited, "{7,3}"; NULL: any */
 	qn_tri is_public;
 };
 
@@ -45,8 +45,8 @@ enum qn_err document_list(struct qn_db *db, struct qn_arena *a, const struct doc
     const char *workspace, struct page page, struct qn_list *ret) QN_MUST_CHECK;
 enum qn_err document_list_own(struct qn_db *db, struct qn_arena *a, const struct document_ref *who,
     struct page page, struct qn_list *ret) QN_MUST_CHECK;
-enum qn_err document_list_shared(struct qn_db *db, struct qn_arena *a, const struct document_ref *who,
-    struct page page, struct qn_list *ret) QN_MUST_CHECK;
+enum qn_err document_list_shared(struct qn_db *db, struct qn_arena *a,
+    const struct document_ref *who, struct page page, struct qn_list *ret) QN_MUST_CHECK;
 enum qn_err document_create(struct qn_db *db, struct qn_arena *a, const struct document_ref *who,
     const char *workspace, const struct document_save *in, struct document *ret) QN_MUST_CHECK;
 enum qn_err document_by_id(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
@@ -60,7 +60,8 @@ enum qn_err document_save(struct qn_db *db, struct qn_arena *a, const struct doc
     const struct document_save *in, struct document *ret) QN_MUST_CHECK;
 enum qn_err document_restore(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
     int64_t version, int64_t *ret_version) QN_MUST_CHECK;
-enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref) QN_MUST_CHECK;
+enum qn_err document_delete(
+    struct qn_db *db, struct qn_arena *a, const struct document_ref *ref) QN_MUST_CHECK;
 
 /* The superseded ones, newest first; each carries the message of the save that superseded it (A18, A20). */
 enum qn_err version_list(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,

@@ -24,7 +24,8 @@ enum qn_err execution_start(struct qn_db *db, struct qn_arena *a, const struct d
 enum qn_err execution_by_id(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, struct execution *ret) QN_MUST_CHECK;
 /* Null members of `in` stay. QN_DENIED, QN_EXECUTION_STATE. */
-enum qn_err execution_update(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
-    const char *id, const struct execution *in, struct execution *ret) QN_MUST_CHECK;
+enum qn_err execution_update(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *user, const char *id, const struct execution *in,
+    struct execution *ret) QN_MUST_CHECK;
 
 #endif

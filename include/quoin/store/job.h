@@ -23,7 +23,8 @@ enum qn_err job_add(struct qn_db *db, struct qn_arena *a, const char *kind, cons
 enum qn_err job_take(struct qn_db *db, struct qn_arena *a, struct job *ret) QN_MUST_CHECK;
 enum qn_err job_done(struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
 /* Comes back after 2^attempts seconds (an hour at most), or is dead after its last attempt. */
-enum qn_err job_failed(struct qn_db *db, struct qn_arena *a, const char *id, const char *why) QN_MUST_CHECK;
+enum qn_err job_failed(
+    struct qn_db *db, struct qn_arena *a, const char *id, const char *why) QN_MUST_CHECK;
 /* Adds what recurs and is due: key sets older than ten minutes, the hourly pruning. */
 enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 /* Waiting and dead ones, for quoinctl; a dead one is made to run again. */

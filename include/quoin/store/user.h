@@ -24,8 +24,8 @@ enum qn_err user_of_identity(struct qn_db *db, struct qn_arena *a, const char *a
 /* QN_USER_NOT_FOUND. */
 enum qn_err user_by_id(struct qn_db *db, struct qn_arena *a, const char *app_id, const char *id,
     struct user *ret) QN_MUST_CHECK;
-enum qn_err user_by_email(struct qn_db *db, struct qn_arena *a, const char *app_id, const char *email,
-    struct user *ret) QN_MUST_CHECK;
+enum qn_err user_by_email(struct qn_db *db, struct qn_arena *a, const char *app_id,
+    const char *email, struct user *ret) QN_MUST_CHECK;
 /* By an operator, who vouches for the address. QN_CONFLICT when it is taken. */
 enum qn_err user_add(struct qn_db *db, struct qn_arena *a, const char *app_id, const char *email,
     struct user *ret) QN_MUST_CHECK;

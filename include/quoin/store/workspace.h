@@ -21,15 +21,16 @@ struct page {
 
 enum qn_err workspace_list(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     struct page page, struct qn_list *ret) QN_MUST_CHECK;
-enum qn_err workspace_create(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
-    const struct workspace *in, struct workspace *ret) QN_MUST_CHECK;
+enum qn_err workspace_create(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *user, const struct workspace *in, struct workspace *ret) QN_MUST_CHECK;
 /* QN_WORKSPACE_NOT_FOUND when it is not there for this user. */
 enum qn_err workspace_by_id(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, struct workspace *ret) QN_MUST_CHECK;
 /* Null members of `in` stay as they are. */
-enum qn_err workspace_update(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
-    const char *id, const struct workspace *in, struct workspace *ret) QN_MUST_CHECK;
-enum qn_err workspace_delete(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
-    const char *id) QN_MUST_CHECK;
+enum qn_err workspace_update(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *user, const char *id, const struct workspace *in,
+    struct workspace *ret) QN_MUST_CHECK;
+enum qn_err workspace_delete(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *user, const char *id) QN_MUST_CHECK;
 
 #endif
