@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1189,6 +1190,53 @@ static void silence_has_a_deadline(void **state)
 	still_serves();
 }
 
+struct dribble {
+	int fd;
+	const struct qn_buf *bytes;
+};
+
+static void *dribble(void *arg)
+{
+	const struct dribble *d = arg;
+
+	for (size_t i = 0; i < d->bytes->n; i++) {
+		if (send(d->fd, d->bytes->p + i, 1, MSG_NOSIGNAL) != 1)
+			break;
+		poll(NULL, 0, 50);
+	}
+	return NULL;
+}
+
+/* The deadline is for the whole request, not for each byte of it. */
+static void a_request_in_drops_has_a_deadline(void **state)
+{
+	static const char *const params[] = {"REQUEST_METHOD", "PUT", "REQUEST_URI", "/echo",
+	    "CONTENT_TYPE", "application/json", "CONTENT_LENGTH", "15", NULL};
+	struct qn_buf whole;
+	int pair[2];
+	pthread_t thread;
+
+	(void)state;
+	qn_buf_init(&whole, 65536);
+	fcgi_request(&whole, params, "{\"title\":\"abc\"}", 15);
+	for (size_t at_once = 0; at_once < whole.n;
+	     at_once += whole.n - 20) { /* all of it, or the body */
+		struct qn_buf drops = {.p = whole.p + at_once, .n = whole.n - at_once};
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		assert_int_equal(write(pair[0], whole.p, at_once), at_once);
+		struct dribble d = {pair[0], &drops};
+		assert_int_equal(pthread_create(&thread, NULL, dribble, &d), 0);
+		int64_t began = qn_mono_us();
+		qn_server_take(server, pair[1]);
+		int64_t us = qn_mono_us() - began;
+		pthread_join(thread, NULL);
+		close(pair[0]);
+		assert_in_range(us, 0, 2000000);
+	}
+	qn_buf_done(&whole);
+	still_serves();
+}
+
 /* One who does not take the answer, and one who has left before it. */
 static void answers_that_nobody_takes_have_a_deadline(void **state)
 {
@@ -1262,6 +1310,7 @@ int main(void)
 	    cmocka_unit_test(broken_records_cost_a_connection),
 	    cmocka_unit_test(a_management_record_may_come_first),
 	    cmocka_unit_test(silence_has_a_deadline),
+	    cmocka_unit_test(a_request_in_drops_has_a_deadline),
 	    cmocka_unit_test(answers_that_nobody_takes_have_a_deadline),
 	    cmocka_unit_test(counters_know_what_was_served),
 	};
