@@ -127,8 +127,10 @@ static int apply_issuer(
 	if (!qn_json_members(a, text, &o))
 		return reject(f->path, "issuers", "each must be an object");
 	qn_json_bool(qn_json_get(&o, "optional"), &optional);
-	if (unset(text) && optional)
-		return CTL_OK;
+	if (unset(text))
+		return optional
+		           ? CTL_OK
+		           : reject(f->path, "issuers", "one names a variable that has no value");
 	const char *issuer = need_str(f, &o, "issuers", "issuer"),
 		   *audience = need_str(f, &o, "issuers", "audience");
 	const char *url = need_str(f, &o, "issuers", "jwks_url"),
