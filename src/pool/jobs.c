@@ -14,6 +14,7 @@
 enum { ARENA_BYTES = 16 * 1024 * 1024, WAIT_MS = 1000 };
 
 #define SCHEDULE_US 10000000
+#define PRUNE_US    5000000
 
 struct jobs {
 	const struct qn_child *child;
@@ -41,10 +42,16 @@ static enum qn_err refresh_keys(struct jobs *j, const struct job *job)
 	return QN_OK;
 }
 
+/* As many as there are, but no longer than a job may take. */
 static enum qn_err prune_keys(struct jobs *j, const struct job *job)
 {
+	int64_t until = qn_mono_us() + PRUNE_US, n = 0;
+
 	(void)job;
-	return idempotency_prune(j->db, j->arena);
+	do
+		QN_TRY(idempotency_prune(j->db, j->arena, &n));
+	while (n > 0 && qn_mono_us() < until && !qn_child_leaving());
+	return QN_OK;
 }
 
 static const struct {
@@ -83,6 +90,11 @@ static enum qn_err work(struct jobs *j)
 	int64_t began = qn_mono_us();
 
 	QN_TRY(job_take(j->db, j->arena, &job));
+	if (job.attempts > job.max_attempts) {
+		qn_board_count(j->child->board, QN_COUNT_JOBS_FAILED, 1);
+		return job_failed(
+		    j->db, j->arena, job.id, "No attempt came to its end: each ended its worker.");
+	}
 	enum qn_err e = run(j, &job);
 	log_job(&job, e, qn_mono_us() - began);
 	qn_board_count(j->child->board, e == QN_OK ? QN_COUNT_JOBS_DONE : QN_COUNT_JOBS_FAILED, 1);

@@ -13,8 +13,9 @@
 	    "etag = excluded.etag, created_at = now() WHERE k.created_at <= now() - interval '1 day' " \
 	    "RETURNING 1") \
 	X(IDEMPOTENCY_PRUNE, WRITE, 0, \
-	    "DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid FROM idempotency_keys " \
-	    "WHERE created_at < now() - interval '1 day' LIMIT 1000))")
+	    "WITH gone AS (DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(SELECT ctid " \
+	    "FROM idempotency_keys WHERE created_at < now() - interval '1 day' LIMIT 1000)) RETURNING 1) " \
+	    "SELECT count(*) FROM gone")
 
 QN_STATEMENTS(idempotency, IDEMPOTENCY_STMTS);
 
@@ -52,9 +53,11 @@ enum qn_err idempotency_keep(struct qn_db *db, struct qn_arena *a, const struct 
 	return qn_rows_n(rows) == 1 ? QN_OK : QN_RETRY;
 }
 
-enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a)
+enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
 	struct qn_rows *rows;
 
-	return qn_exec(db, a, &idempotency_set, IDEMPOTENCY_PRUNE, NULL, 0, &rows);
+	QN_TRY(qn_exec(db, a, &idempotency_set, IDEMPOTENCY_PRUNE, NULL, 0, &rows));
+	*ret_n = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
 }

@@ -25,7 +25,7 @@ enum qn_err idempotency_take(struct qn_db *db, struct qn_arena *a, const struct 
 /* QN_RETRY when another transaction kept one since: roll back and take it. */
 enum qn_err idempotency_keep(struct qn_db *db, struct qn_arena *a, const struct idempotency_key *k,
     const struct idempotency_reply *reply) QN_MUST_CHECK;
-/* Drops those older than a day, a thousand at a time. */
-enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
+/* Drops those older than a day, a thousand at most; how many there were. */
+enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n) QN_MUST_CHECK;
 
 #endif

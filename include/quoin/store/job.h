@@ -1,6 +1,7 @@
 /*
- * The queue of the jobs pool. A job is taken with FOR UPDATE SKIP LOCKED inside the transaction that
- * finishes it; one that fails comes back later and later, and in the end is kept as a dead letter.
+ * The queue of the jobs pool. A job is taken with FOR UPDATE SKIP LOCKED and leased for a minute, so one
+ * that takes longer, or ends its worker, is taken again. One that fails comes back later and later, and
+ * in the end is kept as a dead letter.
  */
 #ifndef QUOIN_STORE_JOB_H
 #define QUOIN_STORE_JOB_H
@@ -19,7 +20,10 @@ extern const struct qn_object job_object;
 /* unique_key may be NULL; a job whose key already waits is not added again. */
 enum qn_err job_add(struct qn_db *db, struct qn_arena *a, const char *kind, const char *app_id,
     struct qn_span payload, const char *unique_key) QN_MUST_CHECK;
-/* The next due job, leased for a minute so that a worker that dies gives it back; QN_NOT_FOUND. */
+/*
+ * The next due job; QN_NOT_FOUND. `attempts` counts this one too: more than max_attempts means that the
+ * last never came to its end.
+ */
 enum qn_err job_take(struct qn_db *db, struct qn_arena *a, struct job *ret) QN_MUST_CHECK;
 enum qn_err job_done(struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
 /* Comes back after 2^attempts seconds (an hour at most), or is dead after its last attempt. */
