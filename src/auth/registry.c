@@ -6,7 +6,7 @@
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
 
-enum { SNAPSHOT_BYTES = 4 * 1024 * 1024, UNHEARD_US = 5000000 };
+enum { SNAPSHOT_BYTES = 32 * 1024 * 1024, UNHEARD_US = 5000000 };
 
 #define DAY_US 86400000000LL
 
@@ -87,9 +87,10 @@ static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
 	struct qn_json_object config = {NULL, 0};
-	struct qn_span text = {qn_strndup(s->arena, row->config.p, row->config.n), row->config.n};
 
-	if (qn_json_scan(s->arena, text, &qn_json_default_limits, &config, NULL) != QN_JSON_OK)
+	/* What is read of the file is copied; the file itself stays with the row. */
+	if (qn_json_scan(s->arena, row->config, &qn_json_default_limits, &config, NULL) !=
+	    QN_JSON_OK)
 		qn_log(QN_ERROR, "the file of app %s is damaged", row->slug);
 	*app = (struct qn_app){
 	    .id = qn_strdup(s->arena, row->id),
@@ -177,6 +178,16 @@ static void read_own_keys(
 	qn_buf_done(&text);
 }
 
+static size_t issuers_of(const struct qn_app *app, struct qn_list issuers)
+{
+	const struct issuer_row *rows = issuers.items;
+	size_t n = 0;
+
+	for (size_t i = 0; i < issuers.n; i++)
+		n += strcmp(rows[i].app_id, app->id) == 0;
+	return n;
+}
+
 static void build(const struct qn_registry *g, struct snapshot *s, struct qn_list apps,
     struct qn_list issuers, struct qn_list keys)
 {
@@ -187,7 +198,8 @@ static void build(const struct qn_registry *g, struct snapshot *s, struct qn_lis
 	for (s->n = 0; s->n < apps.n; s->n++) {
 		struct qn_app *app = &s->apps[s->n];
 		read_app(g, s, (const struct app_row *)apps.items + s->n, app);
-		app->issuers = qn_alloc_array(s->arena, issuers.n + 1, sizeof(*app->issuers));
+		app->issuers =
+		    qn_alloc_array(s->arena, issuers_of(app, issuers) + 1, sizeof(*app->issuers));
 		for (size_t i = 0; i < issuers.n; i++)
 			if (strcmp(rows[i].app_id, app->id) == 0)
 				read_issuer(s, &rows[i], &app->issuers[app->n++]);
