@@ -47,6 +47,9 @@ struct qn_cache *qn_cache_new(
 		qn_fatal("out of memory");
 	c->board = board;
 	snprintf(c->prefix, sizeof(c->prefix), "%s", prefix);
+	for (const char *p = prefix; *p != '\0'; p++)
+		if (*p <= ' ' || *p == 0x7f)
+			qn_fatal("MEMCACHED_PREFIX must be of printable ASCII without spaces");
 	if (servers[0] == '\0')
 		return c;
 	c->mc = memcached(servers, strlen(servers));
