@@ -264,6 +264,23 @@ sessions_stay() {
 	if [ -z "$found" ]; then ok 'no statement changes its session'; else not_ok 'no statement changes its session' "$found"; fi
 }
 
+# An app's file may name variables; an issuer whose variable has no value is an error, or left out.
+apps_are_applied() {
+	# shellcheck disable=SC2016 # quoinctl puts the variable in
+	local issuer='{"issuer": "https://${TEST_DOMAIN}/", "audience": "a", "jwks_url": "https://${TEST_DOMAIN}/jwks"%s}'
+	# shellcheck disable=SC2059
+	printf "{\"slug\": \"try\", \"name\": \"T\", \"issuers\": [$issuer]}" '' >strict.json
+	# shellcheck disable=SC2059
+	printf "{\"slug\": \"try\", \"name\": \"T\", \"issuers\": [$issuer]}" ', "optional": true' >optional.json
+	check 'an issuer whose variable has no value is refused' bash -c "! '$quoinctl' app apply strict.json"
+	check 'and nothing of its app is kept' test "$(sql -c "SELECT count(*) FROM apps")" = 0
+	check 'an optional one is left out' "$quoinctl" app apply optional.json
+	check 'and only that' test "$(sql -c "SELECT (SELECT count(*) FROM apps) || ' ' || (SELECT count(*) FROM issuers)")" = '1 0'
+	check 'with its value it is there' env TEST_DOMAIN=i.example "$quoinctl" app apply strict.json
+	check 'as it was meant' test "$(sql -c 'SELECT issuer || jwks_url FROM issuers')" = 'https://i.example/https://i.example/jwks'
+	sql -c 'DELETE FROM apps'
+}
+
 start
 check 'an empty database is migrated' "$quoinctl" migrate --dir "$root/migrations"
 check 'once more changes nothing' grep -qx 'up to date' <("$quoinctl" migrate --dir "$root/migrations")
@@ -271,6 +288,7 @@ check 'every statement is understood, with as many parameters as it says' "$quoi
 "$quoinctl" statements >"$dir/statements"
 check 'statements are listed' test "$(grep -cE '^[A-Z_]+ (read|fresh|write) [0-9]+$' "$dir/statements")" -gt 30
 sessions_stay
+apps_are_applied
 lines functions.sql
 sql -f "$here/fill.sql"
 plans
