@@ -256,8 +256,8 @@ static enum qn_err connect_and_run(struct run *r)
 		return bring_up_to_date(r);
 	}
 	QN_TRY(run_done(r, "lock", LOCK_SQL));
-	QN_TRY(run_done(
-	    r, "settings", "SET lock_timeout = '10s'")); /* never queue in front of the service */
+	/* Requests queue behind a lock that is waited for, three seconds at most (conn.c): be gone before. */
+	QN_TRY(run_done(r, "settings", "SET lock_timeout = '2s'"));
 	QN_TRY(run_done(r, "ledger", LEDGER_SQL));
 	QN_TRY(read_ledger(r));
 	return bring_up_to_date(r);
