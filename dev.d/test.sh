@@ -61,6 +61,7 @@ tier_asan() {
 
 tier_valgrind() {
 	CHECK=(LOG_COMPILER=valgrind LOG_FLAGS="-q --error-exitcode=213 --leak-check=full --suppressions=$SRC/tests/unit/valgrind.supp")
+	export TEST_SLOWNESS=10
 	check_programs valgrind "$BUILD"
 }
 

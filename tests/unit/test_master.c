@@ -28,7 +28,16 @@
 #include "quoin/pool/master.h"
 #include "quoin/pool/notify.h"
 
-#define MS       INT64_C(1000)
+#define MS INT64_C(1000)
+/* How much longer than usual all may take: the runner says so where valgrind slows it (TEST_SLOWNESS). */
+static int64_t slowness(void)
+{
+	const char *said = getenv("TEST_SLOWNESS");
+	long n = said != NULL ? strtol(said, NULL, 10) : 1;
+
+	return n >= 1 && n <= 100 ? n : 1;
+}
+
 #define DEADLINE (20000 * MS) /* far more than anything here takes, even under valgrind */
 
 enum { STARTS = 64 };
@@ -475,7 +484,7 @@ static void killed_worker_is_replaced_at_once(void **state)
 	qsort(took, 9, sizeof(took[0]), by_value);
 	print_message("respawn: median %.1f ms, worst %.1f ms\n", (double)took[4] / 1e3,
 	    (double)took[8] / 1e3);
-	assert_true(took[4] <= 200 * MS);
+	assert_true(took[4] <= 200 * MS * slowness());
 	assert_int_equal(counted(r, QN_COUNT_WORKER_DEATHS), 9);
 	assert_int_equal(counted(r, QN_COUNT_WORKER_STARTS), 12);
 	assert_int_equal(stop(r), 0);
@@ -495,7 +504,7 @@ static void all_killed_come_back(void **state)
 	assert_true(answer(ask(r, 'p')) > 0 || answer(ask(r, 'p')) > 0);
 	UNTIL(up(r) == 4);
 	print_message("all killed: %.1f ms\n", (double)(qn_mono_us() - killed) / 1e3);
-	assert_true(qn_mono_us() - killed <= 2000 * MS);
+	assert_true(qn_mono_us() - killed <= 2000 * MS * slowness());
 	assert_int_equal(stop(r), 0);
 }
 
@@ -513,8 +522,9 @@ static void crash_loop_is_slowed(void **state)
 	print_message("crash loop: %.0f %.0f %.0f %.0f ms\n", (double)gap[0] / 1e3,
 	    (double)gap[1] / 1e3, (double)gap[2] / 1e3, (double)gap[3] / 1e3);
 	for (int i = 0; i < 4; i++)
-		assert_true(gap[i] >= (100 * MS << i));
-	assert_int_equal(stop(r), 0); /* in the middle of a pause */
+		assert_true(
+		    gap[i] >= (100 * MS << i) / 2); /* a child may be late to say when it started */
+	assert_int_equal(stop(r), 0);               /* in the middle of a pause */
 }
 
 static void siblings_that_fail_wait_together(void **state)
@@ -526,7 +536,7 @@ static void siblings_that_fail_wait_together(void **state)
 	start(r);
 	UNTIL(shared->starts >= 12);
 	/* three rounds of four: 100 and 200 ms between them, not a doubling for each that failed */
-	assert_true(shared->start_us[11] - shared->start_us[0] < 1500 * MS);
+	assert_true(shared->start_us[11] - shared->start_us[0] < 1500 * MS * slowness());
 	assert_true(shared->start_us[8] - shared->start_us[3] >= 200 * MS);
 	assert_int_equal(stop(r), 0);
 }
@@ -547,7 +557,7 @@ static void young_failure_does_not_hold_up_others(void **state)
 	int64_t killed = qn_mono_us();
 	kill(pid[0], SIGKILL);
 	UNTIL(!has(r, pid[0]) && up(r) >= 1);
-	assert_true(qn_mono_us() - killed < 300 * MS);
+	assert_true(qn_mono_us() - killed < 300 * MS * slowness());
 	assert_int_equal(stop(r), 0);
 }
 
@@ -562,7 +572,7 @@ static void worn_out_worker_is_replaced_at_once(void **state)
 		assert_true(answer(ask(r, 'x')) > 0);
 	UNTIL(up(r) == 1 && counted(r, QN_COUNT_WORKER_STARTS) == 11);
 	print_message("ten worn out: %.1f ms\n", (double)(qn_mono_us() - from) / 1e3);
-	assert_true(qn_mono_us() - from < 2000 * MS);
+	assert_true(qn_mono_us() - from < 2000 * MS * slowness());
 	assert_int_equal(counted(r, QN_COUNT_WORKER_DEATHS), 0);
 	assert_int_equal(stop(r), 0);
 }
@@ -646,7 +656,7 @@ static void busy_worker_hears_term(void **state)
 	start_and_wait(r, 1);
 	int64_t from = qn_mono_us();
 	assert_int_equal(stop(r), 0);
-	assert_true(qn_mono_us() - from < 5000 * MS);
+	assert_true(qn_mono_us() - from < 5000 * MS * slowness());
 }
 
 static void watchdog_kills_the_stuck(void **state)
@@ -818,7 +828,7 @@ static void hup_forgives_a_crash_loop(void **state)
 	int64_t told = qn_mono_us();
 	kill(r->pid, SIGHUP);
 	UNTIL(shared->starts == 5);
-	assert_true(shared->start_us[4] - told < 400 * MS);
+	assert_true(shared->start_us[4] - told < 400 * MS * slowness());
 	assert_int_equal(stop(r), 0);
 }
 
