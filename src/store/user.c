@@ -5,8 +5,10 @@
 #define COLUMNS \
 	"id, email, email_verified, display_name, plan, suspended_at IS NOT NULL AS suspended, created_at"
 
+/* The user behind an identity counts as a read: run again, it finds whom it made, and a GET that only asked
+ * who is calling has no uncertain outcome. */
 #define USER_STMTS(X) \
-	X(USER_OF_IDENTITY, WRITE, 7, \
+	X(USER_OF_IDENTITY, FRESH, 7, \
 	    "SELECT id, email, plan, suspended FROM user_of_identity($1, $2, $3, $4, $5, $6, $7)") \
 	X(USER_BY_ID, FRESH, 2, "SELECT " COLUMNS " FROM users WHERE app_id = $1 AND id = $2") \
 	X(USER_BY_EMAIL, FRESH, 2, \
