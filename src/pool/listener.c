@@ -41,7 +41,7 @@ static bool answers(struct qn_db *db, int64_t *next)
 	if (now < *next)
 		return true;
 	*next = now + SIGN_OF_LIFE_MS * 1000;
-	return qn_db_ping(db) == QN_OK;
+	return qn_db_still_listens(db) == QN_OK;
 }
 
 static void listen_until_lost(const struct qn_child *child, struct qn_db *db)

@@ -259,15 +259,25 @@ void qn_db_reset(struct qn_db *db)
 	clean(&db->replica);
 }
 
-enum qn_err qn_db_ping(struct qn_db *db)
+static enum qn_err select_1(struct conn *c)
 {
 	PGresult *res;
 
-	QN_TRY(conn_ready(&db->primary));
-	QN_TRY(run_text(&db->primary, "SELECT 1", &res));
-	enum qn_err e = judge(&db->primary, res);
+	QN_TRY(run_text(c, "SELECT 1", &res));
+	enum qn_err e = judge(c, res);
 	PQclear(res);
 	return e;
+}
+
+enum qn_err qn_db_ping(struct qn_db *db)
+{
+	QN_TRY(conn_ready(&db->primary));
+	return select_1(&db->primary);
+}
+
+enum qn_err qn_db_still_listens(struct qn_db *db)
+{
+	return db->primary.pg != NULL ? select_1(&db->primary) : QN_DB_DOWN;
 }
 
 struct qn_tx qn_tx_begin(struct qn_db *db)

@@ -313,6 +313,27 @@ static void a_frozen_server_is_no_sign_of_life(void **state)
 	tell_to_leave(pid);
 }
 
+/* A session that took the place of the one that listened would be well, and deaf for ever. */
+static void a_new_session_listens_too(void **state)
+{
+	pid_t pid = run(qn_listener_main, QN_POOL_API);
+
+	(void)state;
+	UNTIL(qn_board_live(board));
+	for (int i = 0; i < 20; i++) {
+		uint32_t all = qn_board_revocations(board);
+		pg_do(&pg,
+		    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+		    "'quoin-listener'");
+		UNTIL(qn_board_revocations(board) != all); /* it listens anew, and forgot all */
+		UNTIL(qn_board_live(board));
+		uint32_t apps = board->apps_gen;
+		pg_do(&pg, "UPDATE apps SET name = 'H'");
+		UNTIL(board->apps_gen != apps);
+	}
+	tell_to_leave(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +346,7 @@ int main(void)
 	    cmocka_unit_test(changes_are_heard),
 	    cmocka_unit_test(what_was_not_heard_is_forgotten_whole),
 	    cmocka_unit_test(a_frozen_server_is_no_sign_of_life),
+	    cmocka_unit_test(a_new_session_listens_too),
 	};
 	if (!pg_installed())
 		return 77;

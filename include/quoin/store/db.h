@@ -133,6 +133,11 @@ struct qn_span qn_rows_bytes(const struct qn_rows *rows, size_t row, int column)
 /* NOTIFY, for the listener: waits for one on the named channels. */
 typedef void qn_notify_fn(void *arg, const char *channel, const char *payload);
 enum qn_err qn_db_listen(struct qn_db *db, const char *const *channels) QN_MUST_CHECK;
+/*
+ * SELECT 1 on the very connection that listens. QN_DB_DOWN when it is gone: it is never replaced here, for
+ * a new one would hear nothing and seem well.
+ */
+enum qn_err qn_db_still_listens(struct qn_db *db) QN_MUST_CHECK;
 /* Waits up to timeout_ms; calls fn for each notification. QN_DB_DOWN when the connection is gone. */
 enum qn_err qn_db_wait(
     struct qn_db *db, int64_t timeout_ms, qn_notify_fn *fn, void *arg) QN_MUST_CHECK;
