@@ -1,0 +1,166 @@
+// One fault of SECURITY §2.2 under load, judged by the ledger: what every test of the faults tier does
+// before and after its own part.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import process from 'node:process';
+
+import { Copy, POOLS, signal } from './copy.mjs';
+import { Ledger } from './ledger.mjs';
+import { setup } from './setup.mjs';
+import { until } from './wait.mjs';
+import { Wire } from './wire.mjs';
+
+/** FAULTS_FULL=1 runs the counts of the table; else fewer, so that the whole tier ends within minutes. */
+export const FULL = process.env.FAULTS_FULL === '1';
+export const times = (few, all) => (FULL ? all : few);
+
+const WRITERS = 6;
+let opened;
+
+async function open() {
+	const t = await setup();
+	const copy = new Copy(t.stack);
+	const users = [];
+	for (let i = 0; i < WRITERS; i++)
+		users.push(await t.user(`writer${i}`));
+	const undo = [];
+	return {
+		t,
+		copy,
+		users,
+		http: t.http,
+
+		/** To be done when the fault's own part is over, well or not; the last first. */
+		defer(fn) {
+			undo.push(fn);
+		},
+
+		async cleanUp() {
+			const failures = [];
+			while (undo.length)
+				await Promise.resolve().then(undo.pop()).catch((e) => failures.push(e));
+			if (failures.length)
+				throw new AggregateError(failures, failures.map((e) => e.message).join('; '));
+		},
+
+		/** A session of psql's that ends with the fault. */
+		session(options) {
+			const s = copy.session(options);
+			this.defer(() => s.end());
+			return s;
+		},
+
+		/**
+		 * A proxy between the workers and Postgres until the fault is over. Those who serve now have their
+		 * connections past it: they make room for others.
+		 */
+		async wire() {
+			const w = await Wire.into(copy.run);
+			this.defer(() => w.out());
+			for (const pid of POOLS.flatMap((p) => copy.workers(p)))
+				signal(pid, 'SIGTERM');
+			return w;
+		},
+	};
+}
+
+/** The stack, its processes and users: made once a file. */
+export function bench() {
+	opened ??= open();
+	return opened;
+}
+
+after(async () => {
+	const b = await opened?.catch(() => undefined);
+	await b?.t.stop();
+});
+
+/** 80 % reads, 15 % POSTs with an Idempotency-Key, 5 % saves and deletions. */
+async function mixed() {
+	const p = this.r();
+	const live = this.live();
+	const doc = live[Math.floor(this.r() * live.length)];
+	const open_ = this.docs.find((d) => d.id === undefined);
+	if (!doc || p < 0.15)
+		return void (open_ ? await this.repeat(open_, 1) : await this.create());
+	if (p < 0.19)
+		return this.save(doc);
+	if (p < 0.2 && live.length > 3)
+		return this.remove(doc);
+	return this.settle(doc);
+}
+
+/** A ledger that is writing. `rate`: requests a second of each of the writers. */
+export async function load({ rate = 20, http, timeout, writers = WRITERS } = {}) {
+	const b = await bench();
+	const ledger = new Ledger({ http: http ?? b.http, tokens: b.users.slice(0, writers).map((u) => u.token), stack: b.t.stack, rate, timeout, seed: Date.now() % 1e6 });
+	for (const w of ledger.writers)
+		w.step = mixed;
+	await ledger.start();
+	return ledger;
+}
+
+/** A reply that an operator would expect while something is away: 503, and when to come back. */
+export const refused = (n) => n.status === 503 && Number(n.retryAfter) >= 1;
+
+/** Requests that failed, as words: how many of which kind. */
+export function kinds(notes) {
+	const all = {};
+	for (const n of notes) {
+		const k = `${n.status || n.failure}${n.code ? ` ${n.code}` : ''}`;
+		all[k] = (all[k] ?? 0) + 1;
+	}
+	return Object.entries(all).map(([k, n]) => `${n} × ${k}`).join(', ') || 'none';
+}
+
+async function idle(copy) {
+	const [[open_, locks]] = await copy.sql(`SELECT (SELECT count(*) FROM pg_stat_activity WHERE usename = 'quoin' AND state LIKE 'idle in transaction%'),
+		(SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.usename = 'quoin' AND a.state = 'idle')`);
+	return open_ === '0' && locks === '0';
+}
+
+async function workersBack(b) {
+	const { json } = await b.http.get('/ready');
+	return json.status === 'ready' && POOLS.every((p) => json.pools.find((x) => x.name === p)?.workers === b.copy.wanted(p));
+}
+
+/** After the fault: green within five seconds, everybody back, nothing open, and nothing lost. */
+async function judge(b, ledger) {
+	const over = Date.now();
+	await until('/health is green', async () => (await b.http.get('/health', { timeout: 1000 })).status === 200, { within: 5000, every: 10 });
+	const green = Date.now() - over;
+	if (ledger.running)
+		await ledger.during(60);
+	await until('every pool has its workers', () => workersBack(b), { within: 5000 });
+	await ledger.stop();
+	await until('no transaction is open and no lock is held', () => idle(b.copy), { within: 2000 });
+	const verdict = await ledger.decide();
+	assert.deepEqual(verdict.failures, [], 'the ledger lost something');
+	return { green, verdict };
+}
+
+/**
+ * fault('F01', 'kill -9 of a worker', async (b, ledger, t) => figures): runs it under load and judges.
+ * What the body returns is printed beside the verdict.
+ */
+export function fault(id, what, body, options = {}) {
+	test(`${id} ${what}`, { timeout: 1_800_000 }, async (t) => {
+		const b = await bench();
+		const ledger = await load(options);
+		let figures;
+		try {
+			await ledger.during(60);
+			figures = await body(b, ledger, t);
+			figures ??= {};
+		} finally {
+			await b.cleanUp().finally(() => figures === undefined && ledger.stop()); // where it failed, nothing runs on
+		}
+		const { green, verdict } = await judge(b, ledger);
+		const said = Object.entries({ ...figures, 'health green after': `${green} ms` }).map(([k, v]) => `${k}: ${v}`);
+		t.diagnostic(`${id}: lost ${verdict.failures.length} of ${verdict.acked} acknowledged writes (${verdict.unknown} not acknowledged, ${ledger.notes.length} requests); ${said.join('; ')}`);
+	});
+}
+
+export const ms = (n) => `${Math.round(n)} ms`;
+export const seconds = (n) => `${(n / 1000).toFixed(1)} s`;
+export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
