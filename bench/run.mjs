@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { verdicts } from './lib/budget.mjs';
 import { instructions } from './lib/callgrind.mjs';
+import { compare_answers } from './lib/compare.mjs';
 import { make_document } from './lib/document.mjs';
 import { PEER_NAMES, start_peer } from './lib/peers.mjs';
+import { make_rounds } from './lib/rounds.mjs';
 import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
-import { cpu_us, machine_us, stop_all } from './lib/sh.mjs';
+import { stop_all } from './lib/sh.mjs';
 import { open_stack } from './lib/stack.mjs';
 import { print_report } from './lib/table.mjs';
 import { CONNECTIONS, median, pgbench, wrk } from './lib/wrk.mjs';
@@ -25,14 +27,13 @@ Measure the copy of Quoin that runs from DIR on port N beside its peers.
   --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
   --only A,B        of constant, read, list, write, versions, documents (all)
   --documents A,B   sizes for the flatness check (1000,1000000)
-  --patience N      seconds to spend on doing rounds again in which others took a tenth of the machine (0)
+  --patience N      seconds to spend on waiting for a quiet machine, and on rounds that were disturbed (0)
   --callgrind       count the instructions of a request instead of timing it (needs valgrind)
   --check           exit 1 when a target of budgets.json is missed
   --help            print this and exit
 `;
 const BENCH = fileURLToPath(new URL('.', import.meta.url));
 const budgets = JSON.parse(readFileSync(`${BENCH}/budgets.json`, 'utf8'));
-const QUIET = 0.1; // of the machine
 const SMALL = budgets.flat.documents[0];
 
 const { values: options } = parseArgs({
@@ -40,8 +41,9 @@ const { values: options } = parseArgs({
     state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
     rounds: { type: 'string' }, seconds: { type: 'string' },
     peers: { type: 'string', default: PEER_NAMES.join(',') },
-    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' }, patience: { type: 'string', default: '0' },
-    callgrind: { type: 'boolean', default: false }, check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' },
+    patience: { type: 'string', default: '0' }, callgrind: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
 });
 if (options.help) {
@@ -51,82 +53,20 @@ if (options.help) {
 const list = (text) => text.split(',').filter(Boolean);
 const rounds = Number(options.rounds ?? (options.quick ? 3 : 5));
 const seconds = Number(options.seconds ?? (options.quick ? 2 : 5));
-const sizes = options.documents ? list(options.documents).map(Number) : [SMALL, options.quick ? 100_000 : budgets.flat.documents.at(-1)];
+const sizes = options.documents
+  ? list(options.documents).map(Number)
+  : [SMALL, options.quick ? 100_000 : budgets.flat.documents.at(-1)];
 const only = new Set(list(options.only));
-
-// One round of a contender, with the CPU time that a request took: the server's (with its nginx) and Postgres'.
-// Whatever else the machine did meanwhile (others) spoils it: with --patience it is done again.
-const processes = { postgres: () => [] };
-let patience = Number(options.patience);
-async function timed(contender, s) {
-  for (;;) {
-    const pids = { server: contender.serving?.() ?? [], postgres: processes.postgres() };
-    const look = () => ({
-      server: cpu_us(pids.server), postgres: cpu_us(pids.postgres.slice(1)) + cpu_us(pids.postgres.slice(0, 1), true),
-      own: cpu_us([process.pid], true), ...machine_us(),
-    });
-    const before = look();
-    const r = await contender.run(s);
-    const after = look();
-    const spent = (key) => after[key] - before[key];
-    const others = (spent('busy') - spent('server') - spent('postgres') - spent('own')) / spent('all');
-    if (others <= QUIET || patience <= 0) {
-      const requests = r.rps * s;
-      return { ...r, others, server_us: spent('server') / requests, postgres_us: spent('postgres') / requests };
-    }
-    patience -= s;
-  }
-}
-
-// Each round runs every contender once, and no two rounds begin with the same one, so that whatever else the
-// machine does falls on all of them. Gives {name: {rps, p50, p99}}, medians.
-async function interleave(contenders, before = () => {}) {
-  const runs = new Map(contenders.map((c) => [c.name, []]));
-  for (const c of contenders) await c.run(1); // warm: connections, plans, just-in-time code
-  for (let round = 0; round < rounds; round++) {
-    for (let k = 0; k < contenders.length; k++) {
-      const c = contenders[(round + k) % contenders.length];
-      await before();
-      runs.get(c.name).push(await timed(c, seconds));
-    }
-  }
-  return Object.fromEntries([...runs].map(([name, of]) => [name, {
-    ...Object.fromEntries(['rps', 'p50', 'p99', 'server_us', 'postgres_us', 'others'].map((key) => [key, median(of.map((r) => r[key]))])),
-    rounds: of.map((r) => Math.round(r.rps)),
-  }]));
-}
 
 const say = (text) => process.stderr.write(`${text}\n`);
 const http = (target, workload, more) => ({
   name: target.name, serving: target.serving, run: (s) => wrk(target, workload, { seconds: s, ...more }),
 });
 
-// All must give the same answers before any is timed: same fields, same values, times to the millisecond.
-async function compare_answers(targets) {
-  const get = async (target, url) => {
-    const reply = await fetch(`http://127.0.0.1:${target.port}${url}`, { headers: { authorization: `Bearer ${target.auth.token}`, host: target.host } });
-    if (reply.status !== 200) throw new Error(`${target.name}: ${url} gave ${reply.status}: ${await reply.text()}`);
-    return reply.json();
-  };
-  const only_known = ({ id: i, name, data, version, created_at, updated_at }) => JSON.stringify(
-    [i, name, data, version, Date.parse(created_at), Date.parse(updated_at)]);
-  const forms = [
-    [`/api/v1/graphs/${id(DOCUMENT, 7)}`, (r) => only_known(r.graph)],
-    [`/api/v1/workspaces/${id(WORKSPACE, 1)}/graphs?limit=50`, (r) => r.graphs.length + r.graphs.map(only_known).join()],
-  ];
-  for (const [url, form] of forms) {
-    const wanted = form(await get(targets[0], url));
-    for (const target of targets.slice(1)) {
-      const got = form(await get(target, url));
-      if (got !== wanted) throw new Error(`${url}: ${target.name} answers other than ${targets[0].name}:\n${got}\n${wanted}`);
-    }
-  }
-}
-
 async function measure(stack, dir) {
   const result = { workloads: {}, documents: {}, versions: {}, memory: {} };
   const { quoin, bare, db, admin, owner } = stack;
-  processes.postgres = stack.postgres;
+  const interleave = make_rounds({ rounds, seconds, patience: Number(options.patience), postgres: stack.postgres });
   say(`seeding ${SMALL} documents`);
   await seed_documents(admin, owner, SMALL);
   const peers = [];

@@ -1,5 +1,5 @@
-// What was measured against budgets.json: a list of {what, value, limit, held, text}. A target whose measurement
-// was left out is not held.
+// What was measured, against budgets.json: a list of {what, value, limit, held, text}. What was not measured is not
+// in it; the sizes are those that were measured.
 export function verdicts(result, budgets) {
   const out = [];
   const at_least = (what, value, limit) => out.push({ what, value, limit, held: value >= limit, text: `≥ ${limit}` });
@@ -15,16 +15,17 @@ export function verdicts(result, budgets) {
   const limit = budgets.private_mib_per_worker;
   out.push({ what: 'private memory of a worker, MiB', value: mib, limit, held: mib <= limit, text: `≤ ${limit}` });
 
-  const { within, documents, versions } = budgets.flat;
-  const flat = (what, value) => out.push({
-    what, value, limit: within, held: Math.abs(value - 1) <= within, text: `1 ± ${within}`,
-  });
-  const [few, many] = documents.map((n) => result.documents[n]);
-  const steady = (m) => (m ? m.read.rps / m.constant.rps : NaN); // whatever slowed the machine, slowed both
-  flat(`document read, ${documents[1]} ÷ ${documents[0]} documents`, steady(many) / steady(few));
-  const [one, lots] = versions.map((n) => result.versions[n]?.rps ?? NaN);
-  flat(`document read, ${versions[1]} ÷ ${versions[0]} versions`, lots / one);
-  return out;
+  const { within } = budgets.flat;
+  const flat = (what, measured, value_of) => {
+    const [least, most] = [Object.keys(measured)[0], Object.keys(measured).at(-1)]; // numbers, so in order
+    if (least === most) return;
+    const value = value_of(measured[most]) / value_of(measured[least]);
+    const held = Math.abs(value - 1) <= within;
+    out.push({ what: `document read, ${most} ÷ ${least} ${what}`, value, limit: within, held, text: `1 ± ${within}` });
+  };
+  flat('documents', result.documents, (m) => m.read.rps / m.constant.rps); // whatever slowed the machine, slowed both
+  flat('versions', result.versions, (m) => m.rps);
+  return out.filter((v) => Number.isFinite(v.value));
 }
 
 export const peers_of = (measured) => Object.keys(measured).filter((name) => !['quoin', 'libfcgi', 'pgbench'].includes(name));

@@ -50,7 +50,6 @@ ${about.cpus} CPUs shared with the load generator, ${about.workers} workers; oth
   }
   console.log('');
   for (const v of judged) {
-    const value = Number.isFinite(v.value) ? v.value.toFixed(2) : 'not measured';
-    console.log(`${v.held ? 'held  ' : 'MISSED'}  ${v.what}: ${value} (${v.text})`);
+    console.log(`${v.held ? 'held  ' : 'MISSED'}  ${v.what}: ${v.value.toFixed(2)} (${v.text})`);
   }
 }

@@ -1,5 +1,5 @@
 // The peer in gin + pgx: one process on GOMAXPROCS threads, a pgxpool that prepares and caches statements,
-// verified tokens and their users cached for a minute; stored JSON is spliced into the reply as bytes.
+// verified tokens and their users cached for a minute; stored JSON passes through as json.RawMessage.
 package main
 
 import (
@@ -26,8 +26,6 @@ import (
 	"github.com/jackc/pgx/v4"
 	"github.com/jackc/pgx/v4/pgxpool"
 )
-
-const jsonType = "application/json; charset=utf-8"
 
 type key struct {
 	algorithm string
@@ -150,38 +148,25 @@ func fail(c *gin.Context, err error, status int, detail string) {
 	refuse(c, status, detail)
 }
 
-func appendString(b []byte, s string) []byte {
-	quoted, _ := json.Marshal(s)
-	return append(b, quoted...)
+// As they are shown: stored JSON goes through as it is.
+type graph struct {
+	ID      string          `json:"id"`
+	Name    string          `json:"name"`
+	Data    json.RawMessage `json:"data,omitempty"`
+	Version int32           `json:"version"`
+	Created time.Time       `json:"created_at"`
+	Updated time.Time       `json:"updated_at"`
 }
 
-func appendTimes(b []byte, created, updated time.Time) []byte {
-	b = append(b, `,"created_at":"`...)
-	b = created.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, `","updated_at":"`...)
-	b = updated.UTC().AppendFormat(b, time.RFC3339Nano)
-	return append(b, `"}`...)
-}
-
-func (s *server) graph(c *gin.Context) {
-	var id, name string
-	var data []byte
-	var version int32
-	var created, updated time.Time
+func (s *server) get(c *gin.Context) {
+	var g graph
 	err := s.pool.QueryRow(c, s.read, c.Param("id"), s.app, c.GetString("user")).
-		Scan(&id, &name, &version, &created, &updated, &data)
+		Scan(&g.ID, &g.Name, &g.Version, &g.Created, &g.Updated, (*[]byte)(&g.Data))
 	if err != nil {
 		fail(c, err, http.StatusNotFound, "Graph not found")
 		return
 	}
-	b := make([]byte, 0, len(data)+512)
-	b = append(b, `{"graph":{"id":"`...)
-	b = append(b, id...)
-	b = appendString(append(b, `","name":`...), name)
-	b = append(append(b, `,"data":`...), data...)
-	b = strconv.AppendInt(append(b, `,"version":`...), int64(version), 10)
-	b = appendTimes(b, created, updated)
-	c.Data(http.StatusOK, jsonType, append(b, '}'))
+	c.JSON(http.StatusOK, gin.H{"graph": g})
 }
 
 func (s *server) save(c *gin.Context) {
@@ -215,9 +200,7 @@ func (s *server) save(c *gin.Context) {
 	case outcome == "base":
 		refuse(c, http.StatusPreconditionRequired, "Say which version was edited")
 	default:
-		b := append([]byte(`{"graph":{"id":"`), c.Param("id")...)
-		b = strconv.AppendInt(append(b, `","version":`...), int64(*version), 10)
-		c.Data(http.StatusOK, jsonType, append(b, `}}`...))
+		c.JSON(http.StatusOK, gin.H{"graph": gin.H{"id": c.Param("id"), "version": *version}})
 	}
 }
 
@@ -232,7 +215,7 @@ func (s *server) graphs(c *gin.Context) {
 		return
 	}
 	defer rows.Close()
-	b := append(make([]byte, 0, 12<<10), `{"graphs":[`...)
+	found := make([]graph, 0, limit)
 	n := 0
 	for ; rows.Next(); n++ {
 		var id, name *string
@@ -241,16 +224,9 @@ func (s *server) graphs(c *gin.Context) {
 		if err = rows.Scan(&id, &name, &version, &created, &updated); err != nil {
 			break
 		}
-		if id == nil {
-			continue
+		if id != nil {
+			found = append(found, graph{ID: *id, Name: *name, Version: *version, Created: *created, Updated: *updated})
 		}
-		if n > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, `{"id":"`...), *id...)
-		b = appendString(append(b, `","name":`...), *name)
-		b = strconv.AppendInt(append(b, `,"version":`...), int64(*version), 10)
-		b = appendTimes(b, *created, *updated)
 	}
 	if err == nil {
 		err = rows.Err()
@@ -262,7 +238,7 @@ func (s *server) graphs(c *gin.Context) {
 		fail(c, err, http.StatusNotFound, "Workspace not found")
 		return
 	}
-	c.Data(http.StatusOK, jsonType, append(b, `]}`...))
+	c.JSON(http.StatusOK, gin.H{"graphs": found})
 }
 
 func main() {
@@ -288,10 +264,9 @@ func main() {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.Use(gin.Recovery())
-	alive := []byte(`{"status":"alive"}`)
-	router.GET("/health", func(c *gin.Context) { c.Data(http.StatusOK, jsonType, alive) })
+	router.GET("/health", func(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "alive"}) })
 	api := router.Group("/api/v1", s.authenticate)
-	api.GET("/graphs/:id", s.graph)
+	api.GET("/graphs/:id", s.get)
 	api.PUT("/graphs/:id", s.save)
 	api.GET("/workspaces/:id/graphs", s.graphs)
 	must(http.ListenAndServe("127.0.0.1:"+os.Getenv("PEER_PORT"), router))
