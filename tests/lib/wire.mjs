@@ -35,9 +35,7 @@ class Link {
 		this.server = net.connect(wire.real);
 		this.backend = 0; // pid
 		this.prepared = new Map(); // name → text
-		this.inTransaction = false; // as the server said last
-		this.batch = []; // texts executed since the last Sync
-		this.bytes = []; // what their parameters were
+		this.batch = undefined; // texts executed since the last Sync, and what their parameters were
 		this.mute = undefined; // 'cut' or 'hold': nothing of the server's reaches the worker any more
 		this.begun = false;
 		this.toServer = Buffer.alloc(0);
@@ -58,45 +56,33 @@ class Link {
 
 	fromClient(data) {
 		this.toServer = Buffer.concat([this.toServer, data]);
-		let from = 0, unsent = 0;
+		let sent = 0;
+		this.batch = { texts: [], bytes: [] }; // what waits for its Sync is read again from its beginning
 		for (const m of messages(this.toServer, !this.begun)) {
 			this.begun = true;
 			this.read(m);
-			if (m.type === 'S' || m.type === 'Q') {
-				const whole = Buffer.from(this.toServer.subarray(unsent, m.end));
-				const batch = { texts: this.batch, bytes: this.bytes };
-				this.batch = [];
-				this.bytes = [];
-				this.decide(batch, whole);
-				unsent = m.end;
-			} else if (m.type === '' || m.type === 'X' || m.type === 'p') {
-				this.server.write(this.toServer.subarray(unsent, m.end));
-				unsent = m.end;
-			}
-			from = unsent;
+			if (!['S', 'Q', '', 'X', 'p'].includes(m.type))
+				continue;
+			const { batch } = this;
+			this.batch = { texts: [], bytes: [] };
+			this.decide(batch, Buffer.from(this.toServer.subarray(sent, m.end)));
+			sent = m.end;
 		}
-		this.toServer = Buffer.from(this.toServer.subarray(from));
-		this.reread(unsent);
-	}
-
-	/** What stays unsent will be looked at again with its Sync: forget that it was seen. */
-	reread() {
-		this.batch = [];
-		this.bytes = [];
+		this.toServer = Buffer.from(this.toServer.subarray(sent));
 	}
 
 	read({ type, body }) {
 		if (type === 'Q') {
-			this.batch.push(text(body, 0)[0]);
+			this.batch.texts.push(text(body, 0)[0]);
 		} else if (type === 'P') {
 			const [name, at] = text(body, 0);
 			this.prepared.set(name, text(body, at)[0]);
 		} else if (type === 'B') {
 			const [, at] = text(body, 0);
 			this.bound = text(body, at)[0];
-			this.bytes.push(Buffer.from(body));
+			this.batch.bytes.push(Buffer.from(body));
 		} else if (type === 'E') {
-			this.batch.push(this.prepared.get(this.bound) ?? '');
+			this.batch.texts.push(this.prepared.get(this.bound) ?? '');
 		}
 	}
 
@@ -128,8 +114,6 @@ class Link {
 		for (const m of messages(this.toClient, false)) {
 			if (m.type === 'K')
 				this.backend = m.body.readInt32BE(0);
-			if (m.type === 'Z')
-				this.inTransaction = m.body[0] !== 0x49;
 			end = m.end;
 			if (m.type === 'Z' && this.mute === 'hold')
 				this.wire.onHeld?.(this);
