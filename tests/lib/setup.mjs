@@ -102,6 +102,8 @@ export const ERRORS = {
 	uncertain: [503, 'The outcome is not known. Retry with the same Idempotency-Key.'],
 	'try-later': [503, 'Try again later.'],
 	contention: [503, 'Too much contention. Try again later.'],
+	// nginx's alone
+	'headers-too-large': [431, 'The headers of the request are too large.'],
 };
 
 /** Fails unless `reply` is the problem document of one of `codes`, whole and with its own text. */
