@@ -17,8 +17,10 @@ let t, trap;
 const made = [];
 const me = (token) => t.http.get('/api/v1/me', { token });
 const record = async (i) => {
-	const [row] = await t.stack.rows(`SELECT failure, fetched_at IS NOT NULL, jwks IS NOT NULL, attempted_at::text FROM issuers WHERE issuer = '${i.issuer}'`);
-	return { failure: row[0], fetched: row[1] === 't', jwks: row[2] === 't', attempted: row[3] };
+	const [row] = await t.stack.rows(`SELECT failure, fetched_at IS NOT NULL, jwks IS NOT NULL,
+		attempted_at > now() - interval '1 minute' AND settled_at >= attempted_at FROM issuers WHERE issuer = '${i.issuer}'`);
+	// A failure is told until the next attempt is over: this one's only when it is `over`.
+	return { failure: row[3] === 't' ? row[0] : undefined, fetched: row[1] === 't', jwks: row[2] === 't', over: row[3] === 't' };
 };
 // The minute between two attempts passes at once, and the workers hear of it.
 const later = (i, what = "attempted_at = attempted_at - interval '2 minutes', settled_at = settled_at - interval '2 minutes'") =>
@@ -39,6 +41,15 @@ const taken = (i, within) => until(`tokens of ${i.issuer} are taken`, async () =
 		throw new Error(String(r));
 	return true;
 }, { within });
+
+/** Shows an unknown kid until the keys are asked for: a worker may not have heard yet that it may. */
+async function asks(i) {
+	const from = i.server.fetches;
+	await until(`the keys of ${i.issuer} are asked for`, async () => {
+		problem(await me(await i.token('x', {}, { key: { ...i.key, kid: `asks-${Math.random()}` } })), 'signing-key-unknown');
+		return i.server.fetches > from;
+	});
+}
 
 const bad = {
 	'slow, 30 s': ['slow', { ms: 30_000 }],
@@ -144,7 +155,8 @@ describe('keys that cannot be had', () => {
 		}
 		for (const name of ['slow, 30 s', '100 MB', 'not JSON', 'silent']) {
 			await taken(issuers[name], 15_000);
-			assert.equal((await record(issuers[name])).failure, undefined);
+			const r = await record(issuers[name]);
+			assert.deepEqual([r.over, r.failure, r.jwks], [true, undefined, true]);
 		}
 	});
 });
@@ -191,8 +203,8 @@ describe('keys that change', () => {
 		assert.equal((await me(await i.token('x', { o: 1 }, { key: old }))).status, 200);
 	});
 
-	test('fifty rotations', async () => {
-		for (let n = 0; n < 50; n++) {
+	test('fifteen rotations', async () => {
+		for (let n = 0; n < 15; n++) {
 			i.rotate();
 			await later(i);
 			await taken(i);
@@ -203,7 +215,7 @@ describe('keys that change', () => {
 		const old = i.key;
 		i.rotate(newKey('RS256', { kid: old.kid }));
 		await later(i);
-		await me(await i.token('x', {}, { key: { ...old, kid: 'asks-for-a-fetch' } }));
+		await asks(i);
 		await taken(i);
 		await until('the old one is refused', async () => (await me(await i.token('x', { z: Math.random() }, { key: old }))).status === 401);
 		problem(await me(await i.token('x', { z: 2 }, { key: old })), 'token-signature');
@@ -212,16 +224,16 @@ describe('keys that change', () => {
 	test('the server goes away: the last good set serves on; a broken answer does not replace it', async () => {
 		await i.server.down();
 		await later(i);
-		problem(await me(await i.token('x', {}, { key: { ...i.key, kid: 'asks' } })), 'signing-key-unknown');
-		await until('the failure is noted', async () => (await record(i)).failure, { within: 15_000 });
+		await until('the failure is noted', async () => {
+			problem(await me(await i.token('x', {}, { key: { ...i.key, kid: `asks-${Math.random()}` } })), 'signing-key-unknown');
+			return (await record(i)).failure;
+		}, { within: 15_000 });
 		assert.equal((await me(await i.token('x', { down: 1 }))).status, 200);
 		await i.server.up();
 		for (const [kind, options] of [['garbage'], ['garbage', { text: '{"keys":[]}' }], ['status', { status: 500 }], ['huge']]) {
 			i.server.behave(kind, options);
-			const from = i.server.fetches;
 			await later(i);
-			await me(await i.token('x', {}, { key: { ...i.key, kid: `asks-${kind}` } }));
-			await until('it was asked', () => i.server.fetches > from);
+			await asks(i);
 			await until('the failure is noted', async () => (await record(i)).failure, { within: 15_000 });
 			assert.equal((await me(await i.token('x', { [kind]: Math.random() }))).status, 200, kind);
 		}
