@@ -24,7 +24,10 @@
 
 enum { LINE = 3, MESSAGE = 8192, PATIENCE_MS = 15000 };
 
-/* What the keeper is asked: 'r'un, 'd'o, 'w'ait; then the arguments, each ended by a NUL. */
+/*
+ * What the keeper is asked: 'r'un, 'd'o, 'w'ait, 'q'uit; then the arguments, each ended by a NUL. It
+ * quits as well when nobody has the other end of its line any more.
+ */
 struct keeper {
 	const char *dir;
 	int stop;
@@ -124,7 +127,7 @@ static void keep(struct keeper *k)
 	ssize_t n;
 
 	setsid();
-	while ((n = read(LINE, message, sizeof(message) - 1)) > 0) {
+	while ((n = read(LINE, message, sizeof(message) - 1)) > 0 && message[0] != 'q') {
 		message[n] = '\0';
 		int result = answer(k, message, (size_t)n);
 		if (write(LINE, &result, sizeof(result)) != sizeof(result))
@@ -172,6 +175,9 @@ void daemon_free(struct daemon *d)
 {
 	if (d->keeper == 0)
 		return;
+	/* Told, as a child of the test's may still have the line. */
+	if (send(d->line, "q", 1, MSG_NOSIGNAL) != 1)
+		perror("the keeper is gone");
 	close(d->line);
 	await(d->keeper);
 	*d = (struct daemon){.pid = 0};
