@@ -190,28 +190,53 @@ static const struct qn_route_table *const tables[] = {&table, NULL};
 
 /* the server */
 
-static struct qn_conf *conf;
+static struct qn_conf *conf, *hasty_conf;
 static struct qn_board *board;
-static struct qn_server *server;
+static struct qn_server *server, *patient, *hasty; /* `server` is one of the two */
+
+static struct qn_server *make_server(const struct qn_conf *c)
+{
+	struct qn_server_spec spec = {
+	    .pool = QN_POOL_API, .conf = c, .board = board, .listen_fd = -1, .tables = tables};
+
+	return qn_server_new(&spec);
+}
 
 static int set_up(void **state)
 {
 	(void)state;
 	qn_log_init("test", QN_ERROR);
-	conf = test_settings(NULL);
 	board = qn_board_create(NULL, QN_POOL_API);
-	struct qn_server_spec spec = {
-	    .pool = QN_POOL_API, .conf = conf, .board = board, .listen_fd = -1, .tables = tables};
-	server = qn_server_new(&spec);
+	conf = test_settings(NULL);
+	hasty_conf = test_settings((const char *const[]){"QUOIN_READ_TIMEOUT_S=1", NULL});
+	server = patient = make_server(conf);
+	hasty = make_server(hasty_conf);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	qn_server_free(server);
+	qn_server_free(patient);
+	qn_server_free(hasty);
 	qn_board_unmap(board);
 	qn_conf_free(conf);
+	qn_conf_free(hasty_conf);
+	return 0;
+}
+
+/* A client may take one second. */
+static int hurry(void **state)
+{
+	(void)state;
+	server = hasty;
+	return 0;
+}
+
+static int take_time(void **state)
+{
+	(void)state;
+	server = patient;
 	return 0;
 }
 
@@ -1309,9 +1334,10 @@ int main(void)
 	    cmocka_unit_test(requests_cut_short_cost_nothing),
 	    cmocka_unit_test(broken_records_cost_a_connection),
 	    cmocka_unit_test(a_management_record_may_come_first),
-	    cmocka_unit_test(silence_has_a_deadline),
-	    cmocka_unit_test(a_request_in_drops_has_a_deadline),
-	    cmocka_unit_test(answers_that_nobody_takes_have_a_deadline),
+	    cmocka_unit_test_setup_teardown(silence_has_a_deadline, hurry, take_time),
+	    cmocka_unit_test_setup_teardown(a_request_in_drops_has_a_deadline, hurry, take_time),
+	    cmocka_unit_test_setup_teardown(
+		answers_that_nobody_takes_have_a_deadline, hurry, take_time),
 	    cmocka_unit_test(counters_know_what_was_served),
 	};
 	return cmocka_run_group_tests_name("body", tests, set_up, tear_down);

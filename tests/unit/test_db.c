@@ -559,10 +559,10 @@ static void without_a_server_it_is_down_at_once(void **state)
 		qn_db_reset(db);
 	}
 	assert_true(qn_db_why(db)[0] != '\0');
-	took(began, 0, 1000);
+	took(began, 0, 5000);
 	pg_server_up(&pg);
 	for (began = qn_mono_us(); qn_db_ping(db) != QN_OK; poll(NULL, 0, 1))
-		took(began, 0, 3000);
+		took(began, 0, 10000);
 	assert_int_equal(run_2(ADD, 1, "a"), QN_OK);
 }
 
@@ -577,11 +577,11 @@ static void no_more_connections_is_down(void **state)
 	int64_t began = qn_mono_us();
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(qn_db_ping(other), QN_DB_DOWN);
-	took(began, 0, 1000);
+	took(began, 0, 5000);
 	assert_non_null(strstr(qn_db_why(other), "too many connections"));
 	pg_do(&pg, "ALTER ROLE lodger CONNECTION LIMIT 1");
 	for (began = qn_mono_us(); qn_db_ping(other) != QN_OK; poll(NULL, 0, 1))
-		took(began, 0, 3000);
+		took(began, 0, 10000);
 	qn_db_free(other);
 	pg_until(
 	    &pg, "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE usename = 'lodger')");
@@ -601,7 +601,7 @@ static void a_slow_statement_is_ended(void **state)
 	for (size_t i = 0; i < COUNT(stmts); i++) {
 		int64_t began = qn_mono_us();
 		assert_int_equal(run_1(stmts[i], qn_a_str("30")), QN_DB_DOWN);
-		took(began, SHORT_MS / 2, SHORT_MS);
+		took(began, SHORT_MS / 2, 4 * SHORT_MS);
 		assert_non_null(strstr(qn_db_why(db), "statement timeout"));
 		assert_int_equal(backend(), before);
 	}
@@ -634,7 +634,7 @@ static void a_frozen_backend_costs_one_deadline(void **state)
 		process_thaw(pid);
 		if (e != cases[i].err)
 			fail_msg("%s: %s", cases[i].name, qn_err_name(e));
-		if (us < (SHORT_MS - 10) * MS || us > (SHORT_MS + SHORT_MS / 2) * MS)
+		if (us < (SHORT_MS - 10) * MS || us > (2 * SHORT_MS - 50) * MS)
 			fail_msg("%s: took %lld ms", cases[i].name, (long long)(us / MS));
 		assert_int_not_equal(backend(), pid);
 	}
@@ -657,8 +657,8 @@ static void a_frozen_server_costs_one_deadline(void **state)
 	process_thaw(pid);
 	assert_int_equal(first, QN_DB_DOWN);
 	assert_int_equal(second, QN_DB_DOWN);
-	assert_in_range(us, 0, (SHORT_MS + SHORT_MS / 2) * MS);
-	assert_in_range(again, 0, (SHORT_MS + SHORT_MS / 2) * MS);
+	assert_in_range(us, 0, (2 * SHORT_MS - 50) * MS);
+	assert_in_range(again, 0, (2 * SHORT_MS - 50) * MS);
 	for (began = qn_mono_us(); run(PID) != QN_OK; poll(NULL, 0, 1))
 		took(began, 0, 5000);
 }
@@ -677,7 +677,7 @@ static void a_frozen_backend_in_a_transaction(void **state)
 		assert_int_equal(run_2(ADD, 2, "b"), QN_DB_DOWN);
 		assert_int_equal(qn_tx_commit(&tx), QN_DB_DOWN);
 	}
-	took(began, 0, 2 * SHORT_MS);
+	took(began, 0, 4 * SHORT_MS);
 	process_thaw(pid);
 	assert_int_equal(number(COUNT_ROWS), 0);
 
@@ -688,7 +688,7 @@ static void a_frozen_backend_in_a_transaction(void **state)
 		process_freeze(pid);
 		began = qn_mono_us();
 		assert_int_equal(qn_tx_commit(&tx), QN_UNCERTAIN);
-		took(began, SHORT_MS - 10, 2 * SHORT_MS);
+		took(began, SHORT_MS - 10, 4 * SHORT_MS);
 	}
 	process_thaw(pid);
 	pg_until(&pg, "SELECT count(*) = 1 FROM rows"); /* it was sent */
@@ -706,7 +706,7 @@ static void a_lock_that_is_not_had_is_contention(void **state)
 	PQclear(PQexec(other, "BEGIN; UPDATE rows SET name = 'b' WHERE id = 1"));
 	int64_t began = qn_mono_us();
 	assert_int_equal(run_2(CHANGE, 1, "c"), QN_RETRY);
-	took(began, SHORT_MS / 2, 2 * SHORT_MS);
+	took(began, SHORT_MS / 2, 4 * SHORT_MS);
 	PQfinish(other);
 	assert_int_equal(run_2(CHANGE, 1, "c"), QN_OK);
 }
@@ -1078,7 +1078,7 @@ static void reads_go_to_the_standby(void **state)
 	int64_t began = qn_mono_us();
 	for (int i = 0; i < 5; i++)
 		assert_string_equal(word(DATABASE), "quoin");
-	took(began, 0, 2000);
+	took(began, 0, 5000);
 	pg_do(&pg, "UPDATE pg_database SET datallowconn = true WHERE datname = 'standby'");
 	for (began = qn_mono_us(); strcmp(word(DATABASE), "standby") != 0; poll(NULL, 0, 1))
 		took(began, 0, 5000);
@@ -1106,13 +1106,12 @@ static void a_standby_that_is_silent_is_left_alone(void **state)
 	db = qn_db_new(pg.url, url, SHORT_MS, "test", board);
 	int64_t began = qn_mono_us();
 	assert_string_equal(word(DATABASE), "quoin");
-	took(began, 0, 2 * SHORT_MS);
-	began = qn_mono_us();
-	while (qn_mono_us() - began < 2 * SHORT_MS * MS) {
-		int64_t one = qn_mono_us();
+	took(began, 0, 4 * SHORT_MS);
+	/* Not one read after the other waits for it. */
+	int reads = 0;
+	for (began = qn_mono_us(); qn_mono_us() - began < 2 * SHORT_MS * MS; reads++)
 		assert_string_equal(word(DATABASE), "quoin");
-		took(one, 0, SHORT_MS / 2);
-	}
+	assert_in_range(reads, 6, 1000000);
 	close(silent);
 	unlink(at.sun_path);
 }
@@ -1170,7 +1169,7 @@ static void notifications_are_heard(void **state)
 	assert_int_equal(qn_db_listen(db, channels), QN_OK);
 	int64_t began = qn_mono_us();
 	assert_int_equal(qn_db_wait(db, 50, hear, &h), QN_OK);
-	took(began, 50, 1000);
+	took(began, 50, 5000);
 	assert_int_equal(h.n, 0);
 	pg_do(&pg, "NOTIFY quoin_one, 'x'; NOTIFY other, 'y'");
 	assert_int_equal(qn_db_wait(db, LONG_MS, hear, &h), QN_OK);
@@ -1202,8 +1201,8 @@ static void a_listener_notices_its_end(void **state)
 	    &pg, "SELECT pid FROM pg_stat_activity WHERE application_name = 'test'"));
 	int64_t began = qn_mono_us();
 	while (qn_db_wait(db, LONG_MS, hear, &h) == QN_OK)
-		took(began, 0, 1000);
-	took(began, 0, 1000);
+		took(began, 0, 5000);
+	took(began, 0, 5000);
 	assert_int_equal(qn_db_wait(db, LONG_MS, hear, &h), QN_DB_DOWN);
 	assert_int_equal(qn_db_listen(db, channels), QN_OK);
 	pg_do(&pg, "NOTIFY quoin_one, 'x'");
