@@ -74,7 +74,7 @@ check_programs() {
 	fi
 	build "$dir" "$@"
 	[ "$tier" = unit ] || CHECK+=(TESTS="$(make -s -C "$dir" --eval='programs: ; @echo $(check_PROGRAMS)' programs)")
-	make -C "$dir" -j"$(nproc)" -k check "${CHECK[@]}" >"$log" 2>&1 || tail -n 60 "$dir/test-suite.log" >&2 || true
+	timeout -k 10 1800 make -C "$dir" -j"$(nproc)" -k check "${CHECK[@]}" >"$log" 2>&1 || tail -n 60 "$dir/test-suite.log" >&2 || true
 	grep -q '^# TOTAL:' "$log" || { tail -n 30 "$log" >&2; return 1; }
 	grep -E '^(PASS|FAIL|XPASS|ERROR): ' "$log" | while read -r result name _; do
 		cases "$result" "$dir/$name.log"
@@ -102,7 +102,7 @@ tier_sql() {
 sql_script() {
 	local log=$STATE/test/sql.log
 	build "$BUILD"
-	QUOINCTL=$BUILD/quoinctl "$SRC/tests/sql/run.sh" >"$log" 2>&1 || grep -v '^ok ' "$log" >&2
+	QUOINCTL=$BUILD/quoinctl timeout -k 10 900 "$SRC/tests/sql/run.sh" >"$log" 2>&1 || grep -v '^ok ' "$log" >&2
 	grep -qE '^[0-9]+ passed, [0-9]+ failed$' "$log" || { count sql 0 1; return; }
 	# shellcheck disable=SC2046
 	count sql $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
@@ -143,12 +143,13 @@ private_copy() {
 	"$SRC/dev" up -d "$@" --state "$COPY" --port "$PORT" --build "$BUILD" >/dev/null
 }
 
-# node_tests TIER FILE...: what a person reads goes out, what is counted goes to a file.
+# node_tests TIER FILE...: what a person reads goes out, what is counted goes to a file. A file that hangs is a
+# failure after ten minutes (TEST_FILE_S) and does not keep the others.
 node_tests() {
 	local tier=$1 tap=$STATE/test/$1.tap ran=
 	shift
 	rm -f "$tap"
-	node --test --test-concurrency=1 --test-reporter=spec --test-reporter-destination=stdout \
+	node --test --test-concurrency=1 --test-timeout="$((${TEST_FILE_S:-600} * 1000))" --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter=tap --test-reporter-destination="$tap" "$@" || ran=badly
 	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
 	count "$tier" "$(summed_tap pass "$tap")" $(($(summed_tap fail "$tap") + $(summed_tap cancelled "$tap")))

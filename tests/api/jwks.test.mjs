@@ -85,7 +85,7 @@ before(async () => {
 	badTls = await issuer();
 	// The same keys behind a certificate that nobody signed.
 	const dir = mkdtempSync(path.join(os.tmpdir(), 'quoin-tls-'));
-	execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1', '-keyout', path.join(dir, 'k'), '-out', path.join(dir, 'c')], { stdio: 'ignore' });
+	execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=127.0.0.1', '-keyout', path.join(dir, 'k'), '-out', path.join(dir, 'c')], { stdio: 'ignore', timeout: 30_000 });
 	badTls.tls = https.createServer({ key: readFileSync(path.join(dir, 'k')), cert: readFileSync(path.join(dir, 'c')) }, (_q, res) => {
 		badTls.asked = true;
 		res.setHeader('content-type', 'application/json');
@@ -99,8 +99,8 @@ before(async () => {
 after(async () => {
 	for (const i of made)
 		await i.stop().catch(() => {});
-	badTls?.tls.closeAllConnections();
-	badTls?.tls.close();
+	badTls?.tls?.closeAllConnections();
+	badTls?.tls?.close();
 	await trap?.down();
 	await t?.stop();
 });

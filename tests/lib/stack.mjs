@@ -13,6 +13,7 @@ import { Http, raw } from './http.mjs';
 import { until } from './wait.mjs';
 
 const run = promisify(execFile);
+const HANGS_MS = 120_000;
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const dev = process.env.TEST_DEV ?? path.join(root, 'dev');
 
@@ -44,8 +45,13 @@ export class Stack {
 		return [verb, '--state', this.state, '--port', String(this.port), ...args];
 	}
 
+	/** What hangs ends with an error that says so: it must not take the rest of the run with it. */
 	dev(verb, ...args) {
-		return run(dev, this.#flags(verb, ...args), { cwd: root, env: { ...process.env, ...this.env }, maxBuffer: 64 << 20 });
+		return run(dev, this.#flags(verb, ...args), { cwd: root, env: { ...process.env, ...this.env }, maxBuffer: 64 << 20, timeout: HANGS_MS, killSignal: 'SIGKILL' }).catch((e) => {
+			if (e.killed)
+				e.message = `nothing from ./dev ${verb} ${args.join(' ').slice(0, 200)} within ${HANGS_MS} ms\n${this.logs()}`;
+			throw e;
+		});
 	}
 
 	async up() {
