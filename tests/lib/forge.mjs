@@ -1,6 +1,6 @@
 // An issuer whose keys are ours, so that tokens can be made good (jose) and bad (by hand, byte for
 // byte). hostile() lists every class of SECURITY S1, T1-T3, T5; each says which refusals are right.
-import { constants, createHmac, generateKeyPairSync, randomBytes, sign as cryptoSign } from 'node:crypto';
+import { constants, createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign as cryptoSign } from 'node:crypto';
 
 import { SignJWT } from 'jose';
 
@@ -10,12 +10,16 @@ export const b64 = (x) => Buffer.from(x).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);
 
 export function newKey(algorithm = 'RS256', { kid = `${algorithm.toLowerCase()}-${randomBytes(6).toString('hex')}`, bits = 2048 } = {}) {
-	const pair =
+	// By way of PEM: exporting a key that generateKeyPairSync returned can lock up Node 20, when the garbage
+	// collector meanwhile ends the generation, which shares the key's lock.
+	const pem = { publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } };
+	const made =
 		algorithm === 'ES256'
-			? generateKeyPairSync('ec', { namedCurve: 'P-256' })
+			? generateKeyPairSync('ec', { namedCurve: 'P-256', ...pem })
 			: algorithm === 'EdDSA'
-				? generateKeyPairSync('ed25519')
-				: generateKeyPairSync('rsa', { modulusLength: bits });
+				? generateKeyPairSync('ed25519', pem)
+				: generateKeyPairSync('rsa', { modulusLength: bits, ...pem });
+	const pair = { publicKey: createPublicKey(made.publicKey), privateKey: createPrivateKey(made.privateKey) };
 	return {
 		...pair,
 		kid,

@@ -4,8 +4,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
 
-import { exportJWK, generateKeyPair } from 'jose';
 import Provider from 'oidc-provider';
+
+import { newKey } from './forge.mjs';
 
 const CLIENT = 'fig-nodes-web';
 
@@ -20,8 +21,8 @@ export class Oidc {
 		o.issuer = `http://127.0.0.1:${o.port}`;
 		o.jwksUrl = `${o.issuer}/jwks`;
 		o.redirect = `${o.issuer}/signed-in`;
-		const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
-		const key = { ...(await exportJWK(privateKey)), kid: `${algorithm.toLowerCase()}-${randomBytes(4).toString('hex')}`, alg: algorithm, use: 'sig' };
+		const { privateKey, kid } = newKey(algorithm);
+		const key = { ...privateKey.export({ format: 'jwk' }), kid, alg: algorithm, use: 'sig' };
 		o.provider = new Provider(o.issuer, {
 			clients: [
 				{
