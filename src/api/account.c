@@ -63,7 +63,7 @@ static enum qn_err jwks_get(struct qn_request *r)
 
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/me", "account.me", "Show the caller.", .pool = QN_POOL_API,
-	.auth = QN_AUTH_USER, .reply = &me_reply_object, .handler = me_get},
+	.auth = QN_AUTH_USER | QN_AUTH_KEY, .reply = &me_reply_object, .handler = me_get},
     {QN_GET, "/.well-known/jwks.json", "account.jwks",
 	"Show the keys that this app's tokens are signed with.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_PUBLIC, .missing = QN_NOT_FOUND, .content_type = "application/json",

@@ -87,7 +87,7 @@ static enum qn_err update(struct qn_request *r)
 	return reply_one(r, e);
 }
 
-#define USER      .pool = QN_POOL_API, .auth = QN_AUTH_USER
+#define USER      .pool = QN_POOL_API, .auth = QN_AUTH_USER | QN_AUTH_KEY
 #define GRAPH     USER, .tenant = "graph_id", .missing = QN_GRAPH_NOT_FOUND
 #define EXECUTION USER, .tenant = "execution_id", .missing = QN_EXECUTION_NOT_FOUND
 

@@ -326,7 +326,7 @@ static enum qn_err restore(struct qn_request *r)
 	return qn_reply(r, out);
 }
 
-#define USER  .pool = QN_POOL_API, .auth = QN_AUTH_USER
+#define USER  .pool = QN_POOL_API, .auth = QN_AUTH_USER | QN_AUTH_KEY
 #define GRAPH .tenant = "graph_id", .missing = QN_GRAPH_NOT_FOUND
 #define PAGED .flags = QN_R_PAGED, .query = &qn_page_query_object
 

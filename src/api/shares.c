@@ -99,7 +99,7 @@ static enum qn_err delete (struct qn_request *r) {
 }
 
 #define GRAPH \
-	.pool = QN_POOL_API, .auth = QN_AUTH_USER, .tenant = "graph_id", \
+	.pool = QN_POOL_API, .auth = QN_AUTH_USER | QN_AUTH_KEY, .tenant = "graph_id", \
 	.missing = QN_GRAPH_NOT_FOUND
 
 static const struct qn_route routes[] = {

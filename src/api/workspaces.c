@@ -99,7 +99,7 @@ static enum qn_err delete (struct qn_request *r) {
 	return api_success(r);
 }
 
-#define USER .pool = QN_POOL_API, .auth = QN_AUTH_USER
+#define USER .pool = QN_POOL_API, .auth = QN_AUTH_USER | QN_AUTH_KEY
 #define ONE  USER, .tenant = "workspace_id", .missing = QN_WORKSPACE_NOT_FOUND
 
 static const struct qn_route routes[] = {

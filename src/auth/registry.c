@@ -83,6 +83,46 @@ const char *qn_own_audience(
 	return config_str(a, config, "token", "audience", issuer);
 }
 
+/* Origins of pages that may call: those of the file, and those of its own hosts (SECURITY T16). */
+static const char *const *read_origins(
+    const struct qn_registry *g, struct qn_arena *a, const struct qn_json_object *config)
+{
+	const char *base = qn_conf_str(g->conf, QN_CONF_KEY_QUOIN_PUBLIC_URL), *s;
+	struct qn_span *origins = NULL, *hosts = NULL;
+	size_t n = 0, nhosts = 0, kept = 0;
+
+	if (!qn_json_elements(a, qn_json_get(config, "origins"), &origins, &n))
+		n = 0;
+	if (!qn_json_elements(a, qn_json_get(config, "hosts"), &hosts, &nhosts))
+		nhosts = 0;
+	const char **list = qn_alloc_array(a, n + nhosts + 2, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		if (qn_json_str(a, origins[i], &s, NULL))
+			list[kept++] = s;
+	const char *scheme = strstr(base, "://");
+	size_t lead = scheme != NULL ? (size_t)(scheme - base) + 3 : 0;
+	const char *port = strchr(base + lead, ':');
+	list[kept++] = base;
+	for (size_t i = 0; i < nhosts; i++)
+		if (qn_json_str(a, hosts[i], &s, NULL))
+			list[kept++] =
+			    qn_printf(a, "%.*s%s%s", (int)lead, base, s, port != NULL ? port : "");
+	list[kept] = NULL;
+	return list;
+}
+
+static int64_t config_i64(struct qn_arena *a, const struct qn_json_object *config,
+    const char *group, const char *name, int64_t otherwise)
+{
+	struct qn_json_object o;
+	int64_t v;
+
+	if (!qn_json_members(a, qn_json_get(config, group), &o) ||
+	    !qn_json_i64(qn_json_get(&o, name), &v))
+		return otherwise;
+	return v;
+}
+
 static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
@@ -98,10 +138,15 @@ static void read_app(
 	    .name = qn_strdup(s->arena, row->name),
 	    .own_issuer = qn_own_issuer(s->arena, g->conf, &config, row->slug),
 	    .id_prefix = config_str(s->arena, &config, "dialect", "id_prefix", ""),
+	    .token_lifetime_s = config_i64(s->arena, &config, "token", "lifetime", 900),
+	    .origins = read_origins(g, s->arena, &config),
+	    .key_prefix = "",
 	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"),
 			      "upper") == 0,
 	};
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
+	if (!qn_json_str(s->arena, qn_json_get(&config, "api_key_prefix"), &app->key_prefix, NULL))
+		app->key_prefix = "";
 }
 
 static unsigned algorithm_bits(const char *names)

@@ -79,6 +79,7 @@ static void fill(struct qn_board *b, enum qn_pool pool)
 	atomic_store(&b->pool, (int32_t)pool);
 	atomic_store(&b->master, (int32_t)getpid());
 	atomic_store(&b->started_us, qn_now());
+	atomic_store(&b->all_revoked_us, qn_now()); /* nobody heard what came before */
 	for (int i = 0; i < QN_BOARD_WORKERS; i++)
 		atomic_store(&b->worker[i].route, -1);
 }
@@ -255,8 +256,20 @@ uint32_t qn_board_generation(const struct qn_board *b, const char *subject)
 /* First the count, then the line: who sees the line's new value has seen the count change too. */
 void qn_board_bump(struct qn_board *b, const char *subject)
 {
+	uint32_t slot = revoke_slot(subject);
+
 	atomic_fetch_add(&b->revocations, 1);
-	atomic_fetch_add_explicit(&b->revoke[revoke_slot(subject)], 1, memory_order_release);
+	atomic_store_explicit(&b->revoked_us[slot], qn_now(), memory_order_release);
+	atomic_fetch_add_explicit(&b->revoke[slot], 1, memory_order_release);
+}
+
+qn_time qn_board_revoked_at(const struct qn_board *b, const char *subject)
+{
+	qn_time one =
+	    atomic_load_explicit(&b->revoked_us[revoke_slot(subject)], memory_order_acquire);
+	qn_time all = atomic_load_explicit(&b->all_revoked_us, memory_order_acquire);
+
+	return one > all ? one : all;
 }
 
 uint32_t qn_board_revocations(const struct qn_board *b)
@@ -267,6 +280,7 @@ uint32_t qn_board_revocations(const struct qn_board *b)
 void qn_board_bump_all(struct qn_board *b)
 {
 	atomic_fetch_add(&b->revocations, 1);
+	atomic_store_explicit(&b->all_revoked_us, qn_now(), memory_order_release);
 	for (size_t i = 0; i < QN_BOARD_REVOKE; i++)
 		atomic_fetch_add_explicit(&b->revoke[i], 1, memory_order_release);
 }

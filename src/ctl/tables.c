@@ -29,7 +29,11 @@ int ctl_openapi(struct ctl *c, int argc, char **argv)
 
 static const char *who(const struct qn_route *r)
 {
-	return r->auth & QN_AUTH_LOCAL ? "local" : r->auth & QN_AUTH_USER ? "user" : "public";
+	if (r->auth & QN_AUTH_LOCAL)
+		return "local";
+	if (r->auth & QN_AUTH_KEY)
+		return r->auth & QN_AUTH_USER ? "user, key" : "key";
+	return r->auth & QN_AUTH_USER ? "user" : "public";
 }
 
 int ctl_routes(struct ctl *c, int argc, char **argv)
@@ -42,7 +46,7 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 	struct qn_routes *routes = qn_routes_new(qn_api_tables);
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
-		printf("%-6s %-58s %-6s %-6s %s\n", qn_method_name(r->method), r->path,
+		printf("%-6s %-58s %-6s %-9s %s\n", qn_method_name(r->method), r->path,
 		    qn_pool_name(r->pool), who(r), r->id);
 	}
 	qn_routes_free(routes);

@@ -1,22 +1,60 @@
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "quoin/auth/jwksfetch.h"
 #include "server.h"
 
-/* Bearer tokens and API keys never travel together: whoever sends both is asked to make up his mind (K7). */
-static enum qn_err bearer(const struct qn_request *r, struct qn_span *ret)
-{
-	const char *auth = qn_fcgi_param(r->fcgi, "HTTP_AUTHORIZATION");
+#define SESSION_COOKIE "__Host-session="
+#define FRESH_US       900000000LL
 
-	*ret = (struct qn_span){NULL, 0};
-	if (qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY") != NULL)
-		return auth != NULL ? QN_MIXED_CREDENTIALS : QN_UNAUTHENTICATED;
+/* The value of our cookie; twice is refused, as nobody can say which of the two was meant. */
+static enum qn_err session_cookie(const struct qn_request *r, struct qn_span *ret)
+{
+	const char *header = qn_fcgi_param(r->fcgi, "HTTP_COOKIE");
+	size_t lead = sizeof(SESSION_COOKIE) - 1;
+
+	while (header != NULL && *header != '\0') {
+		header += strspn(header, "; ");
+		size_t n = strcspn(header, ";");
+		if (n >= lead && memcmp(header, SESSION_COOKIE, lead) == 0) {
+			if (ret->p != NULL)
+				return QN_BAD_REQUEST;
+			*ret = (struct qn_span){header + lead, n - lead};
+		}
+		header += n;
+	}
+	return QN_OK;
+}
+
+/* An API key may come as a bearer token: its prefix tells (K7). */
+static void bearer(const struct qn_request *r, const char *token, struct qn_presented *ret)
+{
+	const char *prefix = r->who.app->key_prefix;
+
+	if (prefix[0] != '\0' && strncmp(token, prefix, strlen(prefix)) == 0)
+		ret->key = qn_span_of(token);
+	else
+		ret->bearer = qn_span_of(token);
+}
+
+/* What the request shows; of two kinds nobody knows which was meant (T25). */
+static enum qn_err presented(const struct qn_request *r, struct qn_presented *ret)
+{
+	const char *auth = qn_fcgi_param(r->fcgi, "HTTP_AUTHORIZATION"),
+		   *key = qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY");
+
+	*ret = (struct qn_presented){.remote_addr = r->remote_addr};
+	QN_TRY(session_cookie(r, &ret->cookie));
+	if ((auth != NULL) + (key != NULL) + (ret->cookie.p != NULL) > 1)
+		return QN_MIXED_CREDENTIALS;
+	if (key != NULL)
+		ret->key = qn_span_of(key);
 	if (auth == NULL)
-		return QN_OK;
+		return key != NULL || ret->cookie.p != NULL ? QN_OK : QN_UNAUTHENTICATED;
 	if (strncasecmp(auth, "Bearer ", 7) != 0 || auth[7] == '\0')
 		return QN_UNAUTHENTICATED;
-	*ret = qn_span_of(auth + 7);
+	bearer(r, auth + 7, ret);
 	return QN_OK;
 }
 
@@ -42,7 +80,7 @@ static enum qn_err find_app(struct qn_request *r)
 
 /* Keys that the api pool may not fetch are fetched by the slow pool, which answers in its place. */
 static enum qn_err fetch_keys(
-    struct qn_request *r, const struct qn_issuer *issuer, struct qn_span token)
+    struct qn_request *r, const struct qn_issuer *issuer, const struct qn_presented *shown)
 {
 	if (r->server->spec.pool == QN_POOL_API) {
 		r->escalate = true;
@@ -51,20 +89,82 @@ static enum qn_err fetch_keys(
 	qn_jwks_refetch(r->server->spec.conf, r->db, r->arena, issuer->id, issuer->jwks_url);
 	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
 	QN_TRY(find_app(r));
-	return qn_auth_bearer(r->server->auth, r->db, r->arena, token, &r->who, NULL);
+	return qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, shown, &r->who, NULL);
 }
 
 static enum qn_err identify(struct qn_request *r)
 {
 	const struct qn_issuer *refetch = NULL;
-	struct qn_span token;
+	struct qn_presented shown;
 
-	QN_TRY(bearer(r, &token));
-	if (token.p == NULL)
-		return QN_UNAUTHENTICATED;
 	QN_TRY(find_app(r));
-	enum qn_err e = qn_auth_bearer(r->server->auth, r->db, r->arena, token, &r->who, &refetch);
-	return refetch != NULL ? fetch_keys(r, refetch, token) : e;
+	QN_TRY(presented(r, &shown));
+	enum qn_err e =
+	    qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, &shown, &r->who, &refetch);
+	return refetch != NULL ? fetch_keys(r, refetch, &shown) : e;
+}
+
+static bool safe(const struct qn_request *r)
+{
+	return r->method == QN_GET;
+}
+
+/* A browser sends cookies whoever asks it to; only its Origin tells who did (T16). */
+static enum qn_err check_origin(const struct qn_request *r)
+{
+	const char *origin = qn_fcgi_param(r->fcgi, "HTTP_ORIGIN");
+
+	if (!r->who.cookie || safe(r))
+		return QN_OK;
+	for (const char *const *o = r->who.app->origins; origin != NULL && *o != NULL; o++)
+		if (strcmp(*o, origin) == 0)
+			return QN_OK;
+	return QN_ORIGIN;
+}
+
+/* An API key may do what its scopes say, on the routes that take keys. */
+static enum qn_err check_kind(const struct qn_request *r)
+{
+	const char *id = r->route->id;
+	char area[32];
+
+	if (r->who.key_id[0] == '\0')
+		return r->route->auth & QN_AUTH_USER ? QN_OK : QN_KEY_REQUIRED;
+	if (!(r->route->auth & QN_AUTH_KEY))
+		return QN_KEY_REFUSED;
+	snprintf(area, sizeof(area), "%.*s", (int)strcspn(id, "."), id);
+	return qn_scopes_allow(r->who.scopes, area, safe(r) ? "read" : "write") ? QN_OK : QN_SCOPE;
+}
+
+/* Who has a second factor shows it, on every route that does not say otherwise (T14). */
+static enum qn_err check_assurance(const struct qn_request *r)
+{
+	unsigned flags = r->route->flags;
+
+	if (r->who.mfa && r->who.aal < 2 && !(flags & QN_R_ONE_FACTOR))
+		return QN_MFA_REQUIRED;
+	if ((flags & QN_R_RECENT) &&
+	    (r->who.proved_at == QN_TIME_NULL || qn_now() - r->who.proved_at > FRESH_US))
+		return QN_REAUTHENTICATE;
+	return QN_OK;
+}
+
+static enum qn_err check_staff(const struct qn_request *r)
+{
+	return !(r->route->flags & QN_R_STAFF) || strcmp(r->who.platform_role, "admin") == 0
+	           ? QN_OK
+	           : QN_DENIED;
+}
+
+static enum qn_err user(struct qn_request *r)
+{
+	QN_TRY(identify(r));
+	if (r->escalate)
+		return QN_OK;
+	QN_TRY(check_origin(r));
+	QN_TRY(check_kind(r));
+	QN_TRY(check_assurance(r));
+	return check_staff(r);
 }
 
 enum qn_err qn_guard(struct qn_request *r)
@@ -73,9 +173,10 @@ enum qn_err qn_guard(struct qn_request *r)
 
 	if (auth & QN_AUTH_LOCAL)
 		return local(r) ? QN_OK : QN_DENIED;
-	if (auth & QN_AUTH_USER)
-		return identify(r);
+	if (auth & (QN_AUTH_USER | QN_AUTH_KEY))
+		return user(r);
 	if (auth & QN_AUTH_PUBLIC)
-		return r->route->missing != QN_OK || r->route->tenant != NULL ? find_app(r) : QN_OK;
+		return r->route->missing != QN_OK || (r->route->flags & QN_R_APP) ? find_app(r)
+		                                                                  : QN_OK;
 	return QN_DENIED;
 }

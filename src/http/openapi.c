@@ -194,7 +194,10 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 	    "{\"$ref\":\"#/components/schemas/Problem\"}}}}},");
 	qn_buf_str(b,
 	    "\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
-	    "\"bearerFormat\":\"JWT\"}},\n    \"schemas\":{\n      ");
+	    "\"bearerFormat\":\"JWT\"},"
+	    "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"},"
+	    "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"__Host-session\"}},"
+	    "\n    \"schemas\":{\n      ");
 	qn_buf_str(b, problem_schema);
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
@@ -294,23 +297,31 @@ static void error_response(struct qn_buf *b, const enum qn_err *errors, size_t n
 		      "{\"$ref\":\"#/components/schemas/Problem\"}}}}");
 }
 
+static void success(struct qn_buf *b, const struct qn_route *r)
+{
+	if (r->flags & QN_R_REDIRECT) {
+		qn_buf_str(b, "\"302\":{\"description\":\"Go on there.\"}");
+		return;
+	}
+	qn_buf_str(b, "\"200\":{\"description\":\"Done.\",\"content\":{");
+	if (r->reply != NULL) {
+		qn_buf_str(b, "\"application/json\":{\"schema\":");
+		reference(b, r->reply, suffix_of((r->flags & QN_R_CAMEL) != 0));
+		qn_buf_str(b, "}}}");
+	} else {
+		qn_buf_json(b, r->content_type, strcspn(r->content_type, ";"));
+		qn_buf_str(b, ":{}}}");
+	}
+}
+
 static void responses(struct qn_buf *b, const struct qn_route *r)
 {
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 	int last = 0;
 
-	qn_buf_str(b,
-	    ",\n      \"responses\":{\n        \"200\":{\"description\":\"Done.\",\"content\":{");
-	if (r->reply != NULL) {
-		qn_buf_str(b, "\"application/json\":{\"schema\":");
-		reference(b, r->reply, suffix_of((r->flags & QN_R_CAMEL) != 0));
-		qn_buf_str(b, "}}}");
-	} else {
-		size_t type_n = strcspn(r->content_type, ";");
-		qn_buf_json(b, r->content_type, type_n);
-		qn_buf_str(b, ":{}}}");
-	}
+	qn_buf_str(b, ",\n      \"responses\":{\n        ");
+	success(b, r);
 	if (r->flags & QN_R_ETAG)
 		qn_buf_str(b,
 		    ",\n        \"304\":{\"description\":\"What the client has is still right.\"}");
@@ -337,6 +348,16 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 	    "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
 }
 
+static void security(struct qn_buf *b, const struct qn_route *r)
+{
+	qn_buf_str(b, ",\"security\":[");
+	if (r->auth & QN_AUTH_USER)
+		qn_buf_str(b, "{\"bearer\":[]},{\"session\":[]}");
+	if (r->auth & QN_AUTH_KEY)
+		qn_buf_str(b, r->auth & QN_AUTH_USER ? ",{\"apiKey\":[]}" : "{\"apiKey\":[]}");
+	qn_buf_char(b, ']');
+}
+
 static void operation(struct qn_buf *b, const struct qn_route *r)
 {
 	static const char *const verbs[QN_METHOD__MAX] = {
@@ -346,8 +367,8 @@ static void operation(struct qn_buf *b, const struct qn_route *r)
 	qn_buf_json(b, r->id, strcspn(r->id, "."));
 	qn_buf_str(b, "],\"summary\":");
 	str(b, r->summary);
-	if (r->auth & QN_AUTH_USER)
-		qn_buf_str(b, ",\"security\":[{\"bearer\":[]}]");
+	if (r->auth & (QN_AUTH_USER | QN_AUTH_KEY))
+		security(b, r);
 	parameters(b, r);
 	if (r->body != NULL) {
 		qn_buf_printf(b,
@@ -415,9 +436,9 @@ static void string_list(struct qn_buf *b, const char *name, const char *const *w
 
 static void route_json(struct qn_buf *b, const struct qn_route *r)
 {
-	static const char *const auths[] = {"public", "user", "local", NULL};
-	static const char *const flags[] = {
-	    "query_body", "etag", "if_match", "once", "paged", "camel", "health", NULL};
+	static const char *const auths[] = {"public", "user", "local", "key", NULL};
+	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged",
+	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 
@@ -474,6 +495,12 @@ void qn_routes_nginx(const struct qn_routes *routes, struct qn_buf *b)
 		const struct qn_route *r = qn_routes_at(routes, i);
 		if (r->pool == QN_POOL_API)
 			continue;
+		if (strchr(r->path, '{') ==
+		    NULL) { /* found by its hash, and costs the others nothing */
+			qn_buf_printf(b, "    \"%s:%s\" %s;\n", qn_method_name(r->method), r->path,
+			    qn_pool_name(r->pool));
+			continue;
+		}
 		qn_buf_printf(b, "    \"~^%s:", qn_method_name(r->method));
 		nginx_path(b, r->path);
 		qn_buf_printf(b, "$\" %s;\n", qn_pool_name(r->pool));

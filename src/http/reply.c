@@ -3,6 +3,7 @@
 #include <string.h>
 
 /* JSON shorter than this is copied into the text; longer is left where it is. */
+enum { SESSION_S = 30 * 86400, FLOW_S = 600 };
 enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192, LINK_BYTES = 4096 };
 
 void qn_reply_text_init(struct qn_reply_text *t)
@@ -174,6 +175,8 @@ static const char *status_title(int status)
 	switch (status) {
 	case 200:
 		return "OK";
+	case 302:
+		return "Found";
 	case 304:
 		return "Not Modified";
 	case 400:
@@ -188,6 +191,8 @@ static const char *status_title(int status)
 		return "Method Not Allowed";
 	case 409:
 		return "Conflict";
+	case 410:
+		return "Gone";
 	case 412:
 		return "Precondition Failed";
 	case 413:
@@ -198,6 +203,8 @@ static const char *status_title(int status)
 		return "Unprocessable Content";
 	case 428:
 		return "Precondition Required";
+	case 429:
+		return "Too Many Requests";
 	case 503:
 		return "Service Unavailable";
 	default:
@@ -275,7 +282,9 @@ static void add_error_headers(
 				  : "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
 	if (status == 405)
 		add_allow(h, r->allowed);
-	if (status == 503 || e == QN_IN_PROGRESS)
+	if (r->retry_after_s > 0)
+		qn_buf_printf(h, "Retry-After: %lld\r\n", (long long)r->retry_after_s);
+	else if (status == 503 || e == QN_IN_PROGRESS)
 		qn_buf_str(h, "Retry-After: 1\r\n");
 }
 
@@ -284,6 +293,15 @@ static const char *content_type(const struct qn_request *r, enum qn_err e)
 	if (e != QN_OK && e != QN_NOT_MODIFIED)
 		return "application/problem+json";
 	return r->route->content_type != NULL ? r->route->content_type : "application/json";
+}
+
+/* __Host-: sent over TLS alone (or to localhost), to this host alone, and set by it (SECURITY T16). */
+static void add_cookie(struct qn_buf *h, const char *name, const char *value, int seconds)
+{
+	if (value != NULL)
+		qn_buf_printf(h,
+		    "Set-Cookie: %s=%s; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=%d\r\n",
+		    name, value, value[0] != '\0' ? seconds : 0);
 }
 
 static void add_header(
@@ -299,6 +317,10 @@ static void add_header(
 		qn_buf_printf(h, "ETag: %s\r\n", r->etag);
 	if (r->next != NULL && e == QN_OK)
 		add_link(h, r);
+	if (r->location != NULL && status == 302)
+		qn_buf_printf(h, "Location: %s\r\n", r->location);
+	add_cookie(h, "__Host-session", r->set_cookie, SESSION_S);
+	add_cookie(h, "__Host-flow", r->set_flow, FLOW_S);
 	if (r->replayed)
 		qn_buf_str(h, "Idempotent-Replayed: true\r\n");
 	qn_buf_str(h, r->etag != NULL ? "Cache-Control: private, no-cache\r\n"

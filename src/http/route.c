@@ -106,9 +106,10 @@ static const char *row_fault(const struct qn_route *r)
 		return "it does not say who may call it";
 	if (r->body != NULL && (!has_body || r->body_max == 0))
 		return "it has a body without a method for one, or without a size";
-	if ((r->reply == NULL) == (r->content_type == NULL))
+	if ((r->flags & QN_R_REDIRECT) ? r->reply != NULL || r->content_type != NULL
+				       : (r->reply == NULL) == (r->content_type == NULL))
 		return "it has no reply, or two";
-	if (r->method == QN_POST && (r->flags & QN_R_ONCE) == 0)
+	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_UNKEPT)) == 0)
 		return "a POST must honour Idempotency-Key";
 	if ((r->flags & QN_R_PAGED) && r->query == NULL)
 		return "it has pages and no query to ask for them";
@@ -258,6 +259,26 @@ static size_t add_error(enum qn_err *out, size_t n, enum qn_err e)
 	return n + 1;
 }
 
+static size_t add_caller_errors(const struct qn_route *r, enum qn_err *out, size_t n)
+{
+	n = add_error(out, n, QN_UNAUTHENTICATED);
+	n = add_error(out, n, QN_MIXED_CREDENTIALS);
+	n = add_error(out, n, QN_SUSPENDED);
+	n = add_error(out, n, QN_BAD_KEY);
+	n = add_error(out, n, r->auth & QN_AUTH_KEY ? QN_SCOPE : QN_KEY_REFUSED);
+	if (!(r->auth & QN_AUTH_USER))
+		n = add_error(out, n, QN_KEY_REQUIRED);
+	if ((r->auth & QN_AUTH_USER) && r->method != QN_GET)
+		n = add_error(out, n, QN_ORIGIN);
+	if ((r->auth & QN_AUTH_USER) && !(r->flags & QN_R_ONE_FACTOR))
+		n = add_error(out, n, QN_MFA_REQUIRED);
+	if (r->flags & QN_R_RECENT)
+		n = add_error(out, n, QN_REAUTHENTICATE);
+	if (r->flags & QN_R_STAFF)
+		n = add_error(out, n, QN_DENIED);
+	return n;
+}
+
 size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ERRORS])
 {
 	size_t n = 0;
@@ -272,11 +293,8 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 		n = add_error(out, n, QN_PRECONDITION);
 	if (r->auth & QN_AUTH_LOCAL)
 		n = add_error(out, n, QN_DENIED);
-	if (r->auth & QN_AUTH_USER) {
-		n = add_error(out, n, QN_UNAUTHENTICATED);
-		n = add_error(out, n, QN_MIXED_CREDENTIALS);
-		n = add_error(out, n, QN_SUSPENDED);
-	}
+	if (r->auth & (QN_AUTH_USER | QN_AUTH_KEY))
+		n = add_caller_errors(r, out, n);
 	if (r->body != NULL) {
 		n = add_error(out, n, QN_BAD_JSON);
 		n = add_error(out, n, QN_TOO_LARGE);

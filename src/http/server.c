@@ -143,7 +143,7 @@ static enum qn_err handle(struct qn_request *r)
 /* A handler that says QN_OK and leaves no reply broke its promise. */
 static enum qn_err outward(const struct qn_request *r, enum qn_err e)
 {
-	if (e == QN_OK && !r->escalate && r->out == NULL && r->raw.p == NULL)
+	if (e == QN_OK && !r->escalate && r->out == NULL && r->raw.p == NULL && r->location == NULL)
 		return QN_INTERNAL;
 	return e;
 }
@@ -153,12 +153,15 @@ static int reply(struct qn_request *r, enum qn_err e)
 	struct qn_reply_text t;
 	int status = e == QN_OK && r->status != 0 ? r->status : qn_err_status(e);
 
+	if (e == QN_OK && r->location != NULL)
+		status = 302;
+
 	qn_reply_text_init(&t);
 	if (e != QN_OK && e != QN_NOT_MODIFIED)
 		qn_reply_problem(&t, r, e, status);
 	else if (e == QN_OK && r->raw.p != NULL)
 		qn_buf_add(&t.text, r->raw.p, r->raw.n);
-	else if (e == QN_OK && !r->escalate)
+	else if (e == QN_OK && !r->escalate && r->location == NULL)
 		qn_reply_object(&t, r->route->reply, r->out, (r->route->flags & QN_R_CAMEL) != 0);
 	if (t.text.over)
 		qn_fatal("route %s: the reply reached its ceiling",

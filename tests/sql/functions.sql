@@ -168,7 +168,7 @@ SELECT t.fails(format('INSERT INTO identities (app_id, issuer, subject, user_id)
 
 -- What is announced to the workers.
 SELECT t.is((SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),
-    'apps_announce issuers_announce jobs_announce signing_keys_announce users_announce', 'changes are announced');
+    'api_keys_changed api_keys_deleted apps_announce issuers_announce jobs_announce sessions_changed sessions_deleted signing_keys_announce users_announce', 'changes are announced');
 
 -- Deleting takes along what belongs to it, and nothing else.
 DELETE FROM workspaces WHERE id = :'ws';

@@ -251,16 +251,31 @@ static const struct qn_route full = {ROW(QN_POST, "/x/{id}", "full"), .missing =
 static const struct qn_route mine = {
     ROW(QN_GET, "/x", "local"), .auth = QN_AUTH_LOCAL, .query = &thing_object};
 
+static const struct qn_route keys = {
+    ROW(QN_GET, "/x", "keys"), .auth = QN_AUTH_USER | QN_AUTH_KEY, .flags = QN_R_ONE_FACTOR};
+static const struct qn_route keys_only = {ROW(QN_GET, "/x", "only"), .auth = QN_AUTH_KEY};
+static const struct qn_route staff = {
+    ROW(QN_GET, "/x", "staff"), .auth = QN_AUTH_USER, .flags = QN_R_RECENT | QN_R_STAFF};
+
 static const struct {
 	const char *name;
 	const struct qn_route *row;
-	enum qn_err errors[16];
+	enum qn_err errors[32];
 } implied[] = {
     {"nothing", &plain, {QN_OK}},
     {"all", &full,
 	{QN_DENIED, QN_CONFLICT, QN_BAD_JSON, QN_GRAPH_NOT_FOUND, QN_PRECONDITION,
 	    QN_UNAUTHENTICATED, QN_TOO_LARGE, QN_MEDIA_TYPE, QN_INVALID, QN_KEY_REUSED,
-	    QN_IN_PROGRESS, QN_MIXED_CREDENTIALS, QN_SUSPENDED}},
+	    QN_IN_PROGRESS, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
+	    QN_ORIGIN, QN_MFA_REQUIRED}},
+    {"keys and one factor", &keys,
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_SCOPE}},
+    {"keys only", &keys_only,
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_SCOPE,
+	    QN_KEY_REQUIRED}},
+    {"staff, lately", &staff,
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
+	    QN_MFA_REQUIRED, QN_REAUTHENTICATE, QN_DENIED}},
     {"local", &mine, {QN_DENIED, QN_INVALID}},
 };
 

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "quoin/base/clock.h"
+
 enum qn_pool {
 	QN_POOL_NONE,
 	QN_POOL_API,
@@ -98,6 +100,8 @@ struct qn_board {
 	struct qn_board_route route[QN_BOARD_ROUTES];
 	struct qn_board_worker worker[QN_BOARD_WORKERS];
 	_Atomic(uint32_t) revoke[QN_BOARD_REVOKE];
+	_Atomic(int64_t) revoked_us[QN_BOARD_REVOKE]; /* wall time: when each was bumped last */
+	_Atomic(int64_t) all_revoked_us;              /* when all of them were */
 };
 
 extern const int64_t qn_board_bounds[QN_BOARD_BUCKETS]; /* µs; the last is INT64_MAX */
@@ -120,6 +124,8 @@ uint32_t qn_board_generation(const struct qn_board *b, const char *subject);
 void qn_board_bump(struct qn_board *b, const char *subject);
 /* How many there were: unchanged since before you asked Postgres, nothing that you read is revoked. */
 uint32_t qn_board_revocations(const struct qn_board *b);
+/* When the subject's line was bumped last, in wall time: a copy that is older is not believed, wherever it is kept. */
+qn_time qn_board_revoked_at(const struct qn_board *b, const char *subject);
 /* Everything cached by anyone is forgotten: after the listener was away, nobody knows what changed. */
 void qn_board_bump_all(struct qn_board *b);
 /* Whether the listener gave a sign of life within the last two seconds. */

@@ -25,6 +25,20 @@
 	X(TOKEN_AUDIENCE, 401, "token-audience", "Invalid token: Invalid audience") \
 	X(TOKEN_CLAIMS, 401, "token-claims", \
 	    "Invalid token: a required claim is missing or wrong.") \
+	X(BAD_CREDENTIALS, 401, "invalid-credentials", "Invalid email or password") \
+	X(BAD_REFRESH, 401, "invalid-refresh-token", \
+	    "The refresh token is invalid or has expired.") \
+	X(BAD_CODE, 401, "invalid-code", "The code is wrong or has expired.") \
+	X(BAD_KEY, 401, "invalid-api-key", "Invalid or expired API key") \
+	X(KEY_REQUIRED, 401, "api-key-required", "API key required") \
+	X(KEY_REFUSED, 403, "api-key-refused", "An API key cannot be used here.") \
+	X(SCOPE, 403, "insufficient-scope", "The API key does not have the scope for that.") \
+	X(ORIGIN, 403, "origin-refused", "Requests of this origin are refused.") \
+	X(MFA_REQUIRED, 403, "mfa-required", "A second factor is required.") \
+	X(REAUTHENTICATE, 403, "reauthentication-required", "Sign in again to do that.") \
+	X(EMAIL_UNVERIFIED, 403, "email-unverified", "Verify your address first.") \
+	X(TIER, 403, "insufficient-tier", "Insufficient subscription tier") \
+	X(ROLE, 403, "insufficient-role", "Insufficient organization permissions") \
 	X(SUSPENDED, 403, "account-suspended", "This account is suspended.") \
 	X(DENIED, 403, "denied", "You do not have permission to do that.") \
 	X(NOT_FOUND, 404, "not-found", "Not Found") \
@@ -34,6 +48,8 @@
 	X(SHARE_NOT_FOUND, 404, "share-not-found", "Share not found") \
 	X(EXECUTION_NOT_FOUND, 404, "execution-not-found", "Execution not found") \
 	X(USER_NOT_FOUND, 404, "user-not-found", "User not found") \
+	X(SESSION_NOT_FOUND, 404, "session-not-found", "Session not found") \
+	X(KEY_NOT_FOUND, 404, "api-key-not-found", "API key not found") \
 	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
 	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
 	X(VERSION_CONFLICT, 409, "version-conflict", \
@@ -41,6 +57,8 @@
 	X(EXECUTION_STATE, 409, "execution-state", "An execution cannot change to that state.") \
 	X(IN_PROGRESS, 409, "request-in-progress", \
 	    "A request with this Idempotency-Key is still being handled.") \
+	X(LIMIT, 409, "limit-reached", "There are as many as there may be.") \
+	X(LINK_INVALID, 410, "link-invalid", "The link is invalid or has expired.") \
 	X(PRECONDITION, 412, "precondition-failed", \
 	    "The document has changed since the version named in If-Match.") \
 	X(TOO_LARGE, 413, "body-too-large", "The body is larger than this route accepts.") \
@@ -50,6 +68,7 @@
 	    "This Idempotency-Key was used with another request.") \
 	X(PRECONDITION_REQUIRED, 428, "precondition-required", \
 	    "This workspace demands If-Match or base_version on every save.") \
+	X(TOO_MANY, 429, "too-many-attempts", "Too many attempts. Try again later.") \
 	X(INTERNAL, 500, "internal", "Internal Server Error") \
 	X(UNCERTAIN, 503, "uncertain", \
 	    "The outcome is not known. Retry with the same Idempotency-Key.") \

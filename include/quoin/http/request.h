@@ -48,11 +48,16 @@ struct qn_request {
 	void *in, *query; /* structs of route->body and route->query */
 
 	/* as it is answered */
-	const void *out;    /* struct of route->reply */
-	struct qn_span raw; /* or bytes of route->content_type */
-	int status;         /* 0: that of the error, or 200 */
-	const char *etag;   /* with its quotes */
-	const char *next;   /* cursor of the next page */
+	const void *out;      /* struct of route->reply */
+	struct qn_span raw;   /* or bytes of route->content_type */
+	int status;           /* 0: that of the error, or 200 */
+	const char *etag;     /* with its quotes */
+	const char *next;     /* cursor of the next page */
+	const char *location; /* of a redirect */
+	const char
+	    *set_cookie; /* the session's cookie: its value, "" to take it away, NULL to leave it */
+	const char *set_flow;  /* likewise the cookie that binds a sign-in to its browser */
+	int64_t retry_after_s; /* of an error; 0: that of its kind */
 	bool replayed, escalate;
 	const char *why; /* for the log only */
 	struct qn_fault faults[QN_FAULTS];

@@ -23,8 +23,9 @@ enum qn_method qn_method_by_name(
 /* Kinds of caller that a row lets in. */
 enum {
 	QN_AUTH_PUBLIC = 1 << 0, /* anyone */
-	QN_AUTH_USER = 1 << 1,   /* a user, by bearer token */
+	QN_AUTH_USER = 1 << 1,   /* a user, by bearer token or session */
 	QN_AUTH_LOCAL = 1 << 2,  /* anyone on this host: monitoring */
+	QN_AUTH_KEY = 1 << 3, /* an API key: its scopes are held against the first word of the id */
 };
 
 enum {
@@ -36,9 +37,16 @@ enum {
 	QN_R_PAGED = 1 << 4,    /* limit and cursor; the reply has has_more and next_cursor */
 	QN_R_CAMEL = 1 << 5,    /* the dialect of the wire is camelCase */
 	QN_R_HEALTH = 1 << 6,   /* the reply may come with 503 */
+	QN_R_APP = 1 << 7,      /* a public route that needs to know the app */
+	QN_R_ONE_FACTOR = 1 << 8, /* also for who has still to show a second factor */
+	QN_R_RECENT = 1 << 9,     /* only soon after a factor was shown (T14) */
+	QN_R_STAFF = 1 << 10,     /* only for the deployment's own administrators */
+	QN_R_REDIRECT = 1 << 11,  /* answers 302 */
+	QN_R_UNKEPT =
+	    1 << 12, /* a POST whose reply holds a secret: it is kept for no Idempotency-Key */
 };
 
-enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 8 };
+enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };
 
 typedef enum qn_err qn_handler(struct qn_request *r);
 
@@ -84,7 +92,7 @@ void qn_routes_match(
     const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret);
 
 /* Every error that a row can answer: its own and those that it implies. Returns how many. */
-enum { QN_ROUTE_ALL_ERRORS = 24 };
+enum { QN_ROUTE_ALL_ERRORS = 40 };
 size_t qn_route_errors(const struct qn_route *route, enum qn_err out[QN_ROUTE_ALL_ERRORS]);
 
 #endif

@@ -1,0 +1,158 @@
+#include "quoin/store/session.h"
+
+#include "quoin/base/rand.h"
+
+#define SESSION_STMTS(X) \
+	X(SESSION_CREATE, WRITE, 11, \
+	    "WITH old AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $3 " \
+	    "AND app_id = $2 ORDER BY id DESC OFFSET 99)) " \
+	    "INSERT INTO sessions (id, app_id, user_id, method, cookie_hash, aal, expires_at, device_id, " \
+	    "device_name, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6::integer, " \
+	    "now() + $7::integer * interval '1 day', left($8, 200), left($9, 200), $10, left($11, 500)) " \
+	    "RETURNING id") \
+	X(SESSION_ROTATE, WRITE, 4, \
+	    "UPDATE sessions SET generation = generation + 1, rotated_at = clock_timestamp(), " \
+	    "last_used_at = clock_timestamp(), expires_at = clock_timestamp() + $4::integer * interval '1 day' " \
+	    "WHERE app_id = $1 AND id = $2 AND generation = $3::integer AND cookie_hash IS NULL " \
+	    "AND revoked_at IS NULL AND expires_at > clock_timestamp() RETURNING user_id") \
+	X(SESSION_END_REUSED, WRITE, 3, \
+	    "UPDATE sessions SET revoked_at = clock_timestamp(), revoked_for = 'refresh token reused' " \
+	    "WHERE app_id = $1 AND id = $2 AND cookie_hash IS NULL AND revoked_at IS NULL " \
+	    "AND (generation > $3::integer + 1 OR (generation = $3::integer + 1 AND " \
+	    "rotated_at < clock_timestamp() - interval '10 seconds')) RETURNING user_id") \
+	X(SESSION_SUCCESSOR, FRESH, 3, \
+	    "SELECT user_id FROM sessions WHERE app_id = $1 AND id = $2 AND generation = $3::integer + 1 " \
+	    "AND revoked_at IS NULL AND expires_at > clock_timestamp()") \
+	X(SESSION_LIST, FRESH, 2, \
+	    "SELECT id, method, device_id, device_name, ip, user_agent, aal::integer AS aal, created_at, " \
+	    "last_used_at, expires_at FROM sessions WHERE app_id = $1 AND user_id = $2 AND " \
+	    "revoked_at IS NULL AND expires_at > now() ORDER BY id DESC LIMIT 100") \
+	X(SESSION_REVOKE, WRITE, 4, \
+	    "UPDATE sessions SET revoked_at = clock_timestamp(), revoked_for = $4 WHERE app_id = $1 AND " \
+	    "user_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING id") \
+	X(SESSION_REVOKE_ALL, WRITE, 4, "SELECT sign_out_everywhere($1, $2, $3, $4)") \
+	X(SESSION_PROVE, WRITE, 3, \
+	    "UPDATE sessions SET proved_at = clock_timestamp(), aal = greatest(aal, $3::integer) " \
+	    "WHERE app_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id") \
+	X(SESSION_PRUNE, WRITE, 0, \
+	    "WITH gone AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE " \
+	    "expires_at < now() - interval '1 day' LIMIT 1000) RETURNING 1), " \
+	    "links AS (DELETE FROM one_time_tokens WHERE hash IN (SELECT hash FROM one_time_tokens WHERE " \
+	    "expires_at < now() - interval '1 day' LIMIT 1000) RETURNING 1), " \
+	    "tries AS (DELETE FROM attempts a WHERE a.last_at < now() - interval '1 day' RETURNING 1) " \
+	    "SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM links) + (SELECT count(*) FROM tries)")
+
+QN_STATEMENTS(session, SESSION_STMTS);
+
+static const struct qn_field session_fields[] = {
+    QN_FIELD(struct session, id, UUID, 0, 0, 0, "Id of the session."),
+    QN_FIELD(struct session, method, STR, 0, 0, 0, "How the user signed in: password, google, …"),
+    QN_FIELD(
+	struct session, device_id, STR, QN_F_NULLABLE, 0, 200, "What the client called itself."),
+    QN_FIELD(struct session, device_name, STR, QN_F_NULLABLE, 0, 200, "Shown name of the device."),
+    QN_FIELD(struct session, ip, STR, QN_F_NULLABLE, 0, 0, "Address that it was begun from."),
+    QN_FIELD(struct session, user_agent, STR, QN_F_NULLABLE, 0, 500, "Program that began it."),
+    QN_FIELD(struct session, aal, I64, 0, 1, 2, "2 when a second factor was shown, else 1."),
+    QN_FIELD(struct session, created_at, TIME, 0, 0, 0, "When it began."),
+    QN_FIELD(struct session, last_used_at, TIME, 0, 0, 0, "When it was used last, to the hour."),
+    QN_FIELD(struct session, expires_at, TIME, 0, 0, 0, "When it ends, if it is not used."),
+    QN_FIELD(struct session, current, BOOL, 0, 0, 0, "Whether this request belongs to it."),
+};
+const struct qn_object session_object = QN_OBJECT("Session", struct session, session_fields);
+
+enum qn_err session_create(
+    struct qn_db *db, struct qn_arena *a, const struct session_new *in, const char **ret_id)
+{
+	char id[QN_UUID_LEN + 1];
+	struct qn_rows *rows;
+
+	qn_uuid_new(id);
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_CREATE, &rows, qn_a_str(id), qn_a_str(in->app),
+	    qn_a_str(in->user), qn_a_str(in->method),
+	    qn_a_bytes(in->cookie_hash, in->cookie_hash != NULL ? QN_SHA256_LEN : 0),
+	    qn_a_i64(in->aal), qn_a_i64(in->days), qn_a_str(in->device_id),
+	    qn_a_str(in->device_name), qn_a_str(in->ip), qn_a_str(in->user_agent)));
+	*ret_id = qn_rows_str(rows, 0, 0);
+	return QN_OK;
+}
+
+static bool found(const struct qn_rows *rows, const char **ret_user)
+{
+	if (qn_rows_n(rows) == 0)
+		return false;
+	*ret_user = qn_rows_str(rows, 0, 0);
+	return true;
+}
+
+enum qn_err session_rotate(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
+    int64_t generation, int64_t days, enum session_rotated *ret, const char **ret_user)
+{
+	struct qn_rows *rows;
+
+	*ret = SESSION_ROTATED;
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_ROTATE, &rows, qn_a_str(app), qn_a_str(id),
+	    qn_a_i64(generation), qn_a_i64(days)));
+	if (found(rows, ret_user))
+		return QN_OK;
+	*ret = SESSION_REUSED;
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_END_REUSED, &rows, qn_a_str(app), qn_a_str(id),
+	    qn_a_i64(generation)));
+	if (found(rows, ret_user))
+		return QN_OK;
+	*ret = SESSION_REPEATED;
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_SUCCESSOR, &rows, qn_a_str(app), qn_a_str(id),
+	    qn_a_i64(generation)));
+	if (!found(rows, ret_user))
+		*ret = SESSION_GONE;
+	return QN_OK;
+}
+
+enum qn_err session_list(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *user, struct qn_list *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_LIST, &rows, qn_a_str(app), qn_a_str(user)));
+	*ret = qn_rows_list(rows, a, &session_object);
+	return QN_OK;
+}
+
+enum qn_err session_revoke(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
+    const char *id, const char *why)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_REVOKE, &rows, qn_a_str(app), qn_a_str(user),
+	    qn_a_str(id), qn_a_str(why)));
+	return qn_rows_n(rows) == 0 ? QN_SESSION_NOT_FOUND : QN_OK;
+}
+
+enum qn_err session_revoke_all(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *user, const char *except, const char *why, int64_t *ret_n)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_REVOKE_ALL, &rows, qn_a_str(app), qn_a_str(user),
+	    qn_a_str(except), qn_a_str(why)));
+	*ret_n = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
+}
+
+enum qn_err session_prove(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, int64_t aal)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(
+	    db, a, session_set, SESSION_PROVE, &rows, qn_a_str(app), qn_a_str(id), qn_a_i64(aal)));
+	return qn_rows_n(rows) == 0 ? QN_SESSION_NOT_FOUND : QN_OK;
+}
+
+enum qn_err session_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(qn_exec(db, a, &session_set, SESSION_PRUNE, NULL, 0, &rows));
+	*ret = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
+}
