@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "quoin/auth/turn.h"
 #include "quoin/base/log.h"
 #include "quoin/pool/child.h"
 
@@ -107,6 +108,7 @@ static void clear_line(struct children *c, int slot, enum qn_stage stage)
 	atomic_store(&w->pid, 0);
 	atomic_store(&w->requests, 0);
 	atomic_store(&w->arena_peak, 0);
+	qn_turn_forget(c->board, slot);
 	qn_board_stage(c->board, slot, stage, -1);
 }
 

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "quoin/auth/turn.h"
 #include "quoin/base/clock.h"
 #include "quoin/base/log.h"
 #include "quoin/pool/master.h"
@@ -83,6 +84,15 @@ static void nap(void)
 
 /* the workers under test */
 
+static void take_turn(const struct qn_child *child)
+{
+	struct qn_turns turns;
+
+	qn_turns_init(&turns, child->board, child->slot, 2);
+	if (qn_turn_take(&turns) != QN_OK)
+		_exit(3);
+}
+
 static int serve_one(const struct qn_child *child, int fd)
 {
 	char c = 0, reply[32];
@@ -92,7 +102,9 @@ static int serve_one(const struct qn_child *child, int fd)
 	if (read(fd, &c, 1) != 1)
 		return result;
 	qn_board_stage(child->board, child->slot, QN_STAGE_HANDLE, 5);
-	if (c == 's') /* stuck */
+	if (c == 't') /* stuck with a turn at hashing */
+		take_turn(child);
+	if (c == 's' || c == 't') /* stuck */
 		for (;;)
 			pause();
 	if (c == 'c') /* crash */
@@ -676,6 +688,23 @@ static void watchdog_kills_the_stuck(void **state)
 	assert_int_equal(stop(r), 0);
 }
 
+static void turn_of_the_dead_is_free_again(void **state)
+{
+	struct rig *r = *state;
+
+	configure(r, 2, "");
+	start_and_wait(r, 2);
+	for (int i = 0; i < 3; i++) {
+		int fd = ask(r, 't');
+		UNTIL(r->board->seat[0] != 0);
+		kill(r->board->worker[r->board->seat[0] - 1].pid, SIGKILL);
+		assert_int_equal(answer(fd), 0);
+		UNTIL(r->board->seat[0] == 0 && up(r) == 2);
+	}
+	assert_int_equal(counted(r, QN_COUNT_WORKER_DEATHS), 3);
+	assert_int_equal(stop(r), 0);
+}
+
 /* A worker that rested longer than the limit is not taken for one that works so long. */
 static void watchdog_spares_the_rested(void **state)
 {
@@ -1054,6 +1083,7 @@ int main(void)
 	    RIG(busy_worker_hears_term),
 	    RIG(watchdog_kills_the_stuck),
 	    RIG(watchdog_spares_the_rested),
+	    RIG(turn_of_the_dead_is_free_again),
 	    RIG(children_leave_with_their_master),
 	    RIG(hup_replaces_all_without_a_refusal),
 	    RIG(hup_lets_the_request_in_hand_finish),

@@ -39,6 +39,7 @@ enum qn_stage {
 #define QN_BOARD_ROUTES  256
 #define QN_BOARD_BUCKETS 14 /* upper bounds in µs: qn_board_bounds, the last is +Inf */
 #define QN_BOARD_REVOKE  65536
+#define QN_BOARD_SEATS   (QN_BOARD_WORKERS / 2)
 
 struct qn_board_worker {
 	_Atomic(int32_t) pid;      /* 0: the slot is free */
@@ -47,6 +48,7 @@ struct qn_board_worker {
 	_Atomic(int64_t) since_us; /* monotonic: when the stage was entered */
 	_Atomic(uint64_t) requests;
 	_Atomic(uint64_t) arena_peak; /* bytes, the largest request so far */
+	_Atomic(int32_t) waits;       /* for a turn at hashing (auth/turn.h) */
 };
 
 struct qn_board_route {
@@ -77,6 +79,8 @@ struct qn_board_route {
 	X(CACHE_ERRORS, "cache_errors_total", "Operations that memcached did not answer.") \
 	X(TOKEN_HITS, "token_cache_hits_total", "Bearer tokens found already verified.") \
 	X(TOKEN_MISSES, "token_cache_misses_total", "Bearer tokens verified.") \
+	X(TURNS_REFUSED, "hash_turns_refused_total", \
+	    "Requests refused because too many hash passwords already.") \
 	X(JOBS_DONE, "jobs_done_total", "Jobs finished.") \
 	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.")
 
@@ -99,6 +103,8 @@ struct qn_board {
 	_Atomic(uint64_t) counter[QN_COUNT__MAX];
 	struct qn_board_route route[QN_BOARD_ROUTES];
 	struct qn_board_worker worker[QN_BOARD_WORKERS];
+	_Atomic(int32_t) seat[QN_BOARD_SEATS]; /* of who hashes: slot + 1, 0 free (auth/turn.h) */
+	_Atomic(uint32_t) seats_freed;         /* a futex: bumped when a seat is given back */
 	_Atomic(uint32_t) revoke[QN_BOARD_REVOKE];
 	_Atomic(int64_t) revoked_us[QN_BOARD_REVOKE]; /* wall time: when each was bumped last */
 	_Atomic(int64_t) all_revoked_us;              /* when all of them were */

@@ -73,6 +73,7 @@
 	X(UNCERTAIN, 503, "uncertain", \
 	    "The outcome is not known. Retry with the same Idempotency-Key.") \
 	X(DB_DOWN, 503, "try-later", "Try again later.") \
+	X(BUSY, 503, "busy", "Too many are signing in at once. Try again in a moment.") \
 	X(RETRY, 503, "contention", "Too much contention. Try again later.")
 
 enum qn_err {
