@@ -28,6 +28,8 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	    qn_conf_int(c, QN_CONF_KEY_MEMCACHED_TIMEOUT_MS), spec->board);
 	s->auth = qn_auth_new(c, spec->board);
 	s->routes = qn_routes_new(spec->tables);
+	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
+	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
 	return s;
 }
 
@@ -57,6 +59,11 @@ const struct qn_board *qn_server_board(const struct qn_server *s)
 const struct qn_routes *qn_server_routes(const struct qn_server *s)
 {
 	return s->routes;
+}
+
+const struct qn_hasher *qn_server_hasher(const struct qn_server *s)
+{
+	return &s->hasher;
 }
 
 static enum qn_err match(struct qn_request *r)

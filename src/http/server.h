@@ -14,6 +14,7 @@ struct qn_server {
 	struct qn_cache *cache;
 	struct qn_auth *auth;
 	struct qn_routes *routes;
+	struct qn_hasher hasher;
 };
 
 /* Whether this caller may use this route; fills r->who. */

@@ -40,4 +40,5 @@ only fcgi src/http/accept.c
 only json-c tests/fuzz/
 only curl/ src/net/
 only jwt src/auth/
+only sodium src/auth/password.c
 exit "$failed"

@@ -52,6 +52,10 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "How long a connected client may take to send a whole FastCGI request.") \
 	X(QUOIN_DRAIN_S, INT, "25", 1, 300, true, \
 	    "How long the master waits for requests in hand when it is told to stop.") \
+	X(QUOIN_PASSWORD_KIB, INT, "19456", 19456, 65536, true, \
+	    "Memory for each hash of a password, in KiB; half of the slow workers may need it at once.") \
+	X(QUOIN_PASSWORD_PASSES, INT, "2", 2, 10, true, \
+	    "How often a hash of a password goes over that memory. Old hashes are renewed on login.") \
 	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "The longest that one call to a third party may take.") \
 	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \

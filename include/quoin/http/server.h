@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "quoin/auth/password.h"
 #include "quoin/base/board.h"
 #include "quoin/base/conf.h"
 #include "quoin/http/route.h"
@@ -31,5 +32,6 @@ bool qn_server_take(struct qn_server *s, int fd);
 const struct qn_conf *qn_server_conf(const struct qn_server *s);
 const struct qn_board *qn_server_board(const struct qn_server *s);
 const struct qn_routes *qn_server_routes(const struct qn_server *s);
+const struct qn_hasher *qn_server_hasher(const struct qn_server *s);
 
 #endif
