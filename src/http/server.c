@@ -8,6 +8,16 @@
 
 enum { ARENA_BYTES = 48 * 1024 * 1024, ATTEMPTS = 4 };
 
+static struct qn_breached *open_breached(const struct qn_conf *c)
+{
+	const char *path = qn_conf_str(c, QN_CONF_KEY_QUOIN_BREACHED_PASSWORDS), *why;
+	struct qn_breached *b = *path != '\0' ? qn_breached_open(path, &why) : NULL;
+
+	if (b == NULL && *path != '\0')
+		qn_fatal("QUOIN_BREACHED_PASSWORDS: %s: %s", path, why);
+	return b;
+}
+
 struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 {
 	struct qn_arena *a = qn_arena_new(ARENA_BYTES);
@@ -30,6 +40,8 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	s->routes = qn_routes_new(spec->tables);
 	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
 	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
+	if (spec->pool == QN_POOL_SLOW)
+		s->breached = open_breached(c);
 	return s;
 }
 
@@ -37,6 +49,7 @@ void qn_server_free(struct qn_server *s)
 {
 	if (s == NULL)
 		return;
+	qn_breached_close(s->breached);
 	qn_routes_free(s->routes);
 	qn_auth_free(s->auth);
 	qn_cache_free(s->cache);
@@ -64,6 +77,11 @@ const struct qn_routes *qn_server_routes(const struct qn_server *s)
 const struct qn_hasher *qn_server_hasher(const struct qn_server *s)
 {
 	return &s->hasher;
+}
+
+const struct qn_breached *qn_server_breached(const struct qn_server *s)
+{
+	return s->breached;
 }
 
 static enum qn_err match(struct qn_request *r)

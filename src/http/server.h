@@ -15,6 +15,7 @@ struct qn_server {
 	struct qn_auth *auth;
 	struct qn_routes *routes;
 	struct qn_hasher hasher;
+	struct qn_breached *breached; /* NULL: there is no list, or this is not the slow pool */
 };
 
 /* Whether this caller may use this route; fills r->who. */

@@ -56,6 +56,8 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "Memory for each hash of a password, in KiB; half of the slow workers may need it at once.") \
 	X(QUOIN_PASSWORD_PASSES, INT, "2", 2, 10, true, \
 	    "How often a hash of a password goes over that memory. Old hashes are renewed on login.") \
+	X(QUOIN_BREACHED_PASSWORDS, STR, "", 0, 500, false, \
+	    "A file of breached passwords as Have I Been Pwned orders them by hash. Empty: none.") \
 	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "The longest that one call to a third party may take.") \
 	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "quoin/auth/breached.h"
 #include "quoin/auth/password.h"
 #include "quoin/base/board.h"
 #include "quoin/base/conf.h"
@@ -33,5 +34,7 @@ const struct qn_conf *qn_server_conf(const struct qn_server *s);
 const struct qn_board *qn_server_board(const struct qn_server *s);
 const struct qn_routes *qn_server_routes(const struct qn_server *s);
 const struct qn_hasher *qn_server_hasher(const struct qn_server *s);
+/* The list of breached passwords: NULL when there is none, and outside the slow pool. */
+const struct qn_breached *qn_server_breached(const struct qn_server *s);
 
 #endif
