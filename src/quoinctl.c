@@ -8,7 +8,8 @@
 static const struct ctl_verb verbs[] = {
     {"migrate", "[--dry-run] [--dir DIR] | status", "bring the database up to date", ctl_migrate},
     {"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
-    {"user", "add --app APP EMAIL", "add a user", ctl_user},
+    {"user", "add|password --app APP EMAIL", "add a user; set a password from stdin", ctl_user},
+    {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
     {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
     {"routes", "[--json]", "list every route and who may call it", ctl_routes},

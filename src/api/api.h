@@ -5,6 +5,7 @@
 #include "quoin/http/page.h"
 #include "quoin/http/request.h"
 #include "quoin/http/server.h"
+#include "quoin/store/audit.h"
 
 #define API_TABLE(name, rows) \
 	extern const struct qn_route_table name; \
@@ -16,6 +17,18 @@ struct api_success {
 };
 extern const struct qn_object api_success_object;
 enum qn_err api_success(struct qn_request *r);
+
+/* {"message":"…"} (CONTRACT C9, K16) */
+struct api_message {
+	const char *message;
+};
+extern const struct qn_object api_message_object;
+
+/*
+ * Notes what was done, in the open transaction: who it was (unless event->user says), from where and in
+ * which request is filled in.
+ */
+enum qn_err api_audit(struct qn_request *r, const struct audit_event *event) QN_MUST_CHECK;
 
 /* The tail of every paged reply. */
 #define API_PAGE_FIELDS(s) \

@@ -1,6 +1,5 @@
 #include "quoin/auth/principal.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "quoin/auth/tokencache.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
+#include "quoin/base/netaddr.h"
 #include "quoin/store/credential.h"
 
 /* The keys of an issuer may be asked for once a minute; a fetch that hangs is over after six seconds. */
@@ -105,27 +105,6 @@ bool qn_scopes_allow(const char *scopes, const char *area, const char *verb)
 	return has_word(scopes, word);
 }
 
-static bool in_network(const char *network, const char *addr)
-{
-	char text[64];
-	uint8_t net[16], host[16];
-	const char *slash = strchr(network, '/');
-	size_t n = slash != NULL ? (size_t)(slash - network) : strlen(network);
-	int family = strchr(network, ':') != NULL ? AF_INET6 : AF_INET;
-	long bits = slash != NULL ? strtol(slash + 1, NULL, 10) : family == AF_INET6 ? 128 : 32;
-
-	if (n >= sizeof(text))
-		return false;
-	memcpy(text, network, n);
-	text[n] = '\0';
-	if (inet_pton(family, text, net) != 1 || inet_pton(family, addr, host) != 1)
-		return false;
-	size_t whole = (size_t)bits / 8, rest = (size_t)bits % 8;
-	if (memcmp(net, host, whole) != 0)
-		return false;
-	return rest == 0 || (net[whole] ^ host[whole]) >> (8 - rest) == 0;
-}
-
 bool qn_networks_hold(const char *networks, const char *addr)
 {
 	char one[64];
@@ -135,7 +114,7 @@ bool qn_networks_hold(const char *networks, const char *addr)
 	while (*networks != '\0') {
 		size_t n = strcspn(networks, " ");
 		snprintf(one, sizeof(one), "%.*s", (int)n, networks);
-		if (n < sizeof(one) && in_network(one, addr))
+		if (n < sizeof(one) && qn_net_holds(one, addr))
 			return true;
 		networks += n + (networks[n] == ' ');
 	}

@@ -199,7 +199,8 @@ static void read_own_keys(
 	qn_buf_init(&text, QN_JWKS_BYTES);
 	qn_buf_str(&text, "{\"keys\":[");
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(keys[i].app_id, app->id) != 0 || keys[i].retired_at != QN_TIME_NULL)
+		if (strcmp(keys[i].app_id, app->id) != 0 ||
+		    (keys[i].retired_at != QN_TIME_NULL && keys[i].retired_at <= qn_now()))
 			continue;
 		if (any)
 			qn_buf_char(&text, ',');

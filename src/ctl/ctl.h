@@ -34,7 +34,7 @@ const char *ctl_option(int *argc, char **argv, const char *name);
 /* The id of an app, or NULL after saying that there is none. */
 const char *ctl_app_id(struct ctl *c, const char *slug);
 
-ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_token, ctl_jobs, ctl_routes, ctl_openapi, ctl_nginx,
-    ctl_config, ctl_statements;
+ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_keys, ctl_token, ctl_jobs, ctl_routes, ctl_openapi,
+    ctl_nginx, ctl_config, ctl_statements;
 
 #endif

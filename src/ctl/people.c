@@ -6,18 +6,62 @@
 
 #include "ctl.h"
 #include "quoin/base/rand.h"
+#include "quoin/auth/appkey.h"
 #include "quoin/auth/issue.h"
+#include "quoin/auth/password.h"
 #include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
+#include "quoin/store/account.h"
 #include "quoin/store/app.h"
 #include "quoin/store/job.h"
+#include "quoin/store/session.h"
 #include "quoin/store/user.h"
+
+/* The first line of standard input, without its end. */
+static bool read_password(char *out, size_t size, struct qn_span *ret)
+{
+	if (fgets(out, (int)size, stdin) == NULL)
+		return false;
+	*ret = (struct qn_span){out, strcspn(out, "\r\n")};
+	return true;
+}
+
+/* An operator's choice is not judged, but for its length. */
+static int set_password(struct ctl *c, const char *app_id, const char *email)
+{
+	char text[QN_PASSWORD_MOST + 3], hash[QN_PASSWORD_HASH_MAX];
+	struct qn_hasher hasher;
+	struct qn_span password;
+	struct user user;
+	int64_t ended;
+
+	enum qn_err e = user_by_email(c->db, c->arena, app_id, email, &user);
+	if (e == QN_OK && !read_password(text, sizeof(text), &password))
+		e = QN_INVALID;
+	qn_hasher_init(&hasher, c->conf, NULL, 0, 1);
+	if (e == QN_OK)
+		e = qn_password_hash(&hasher, password, hash);
+	qn_wipe(text, sizeof(text));
+	if (e == QN_OK)
+		e = account_set_password(c->db, c->arena, app_id, user.id, hash);
+	if (e == QN_OK)
+		e = session_revoke_all(
+		    c->db, c->arena, app_id, user.id, NULL, "password set by an operator", &ended);
+	if (e != QN_OK)
+		return ctl_fail(c, email, e);
+	printf("%s: the password is set; %" PRId64 " sessions ended\n", email, ended);
+	return CTL_OK;
+}
 
 int ctl_user(struct ctl *c, int argc, char **argv)
 {
 	const char *app = ctl_option(&argc, argv, "--app");
 	struct user user;
 
+	if (app != NULL && argc == 2 && strcmp(argv[0], "password") == 0) {
+		const char *id = ctl_app_id(c, app);
+		return id != NULL ? set_password(c, id, argv[1]) : CTL_FAILED;
+	}
 	if (app == NULL || argc != 2 || strcmp(argv[0], "add") != 0)
 		return ctl_usage("user");
 	if (strchr(argv[1], '@') == NULL || strlen(argv[1]) > 320) {
@@ -34,49 +78,6 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 	return CTL_OK;
 }
 
-static struct qn_secret secret_of(const struct ctl *c)
-{
-	return (struct qn_secret){
-	    1, qn_span_of(qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY))};
-}
-
-static enum qn_err make_key(struct ctl *c, const char *app_id)
-{
-	struct qn_secret secret = secret_of(c);
-	struct qn_signing_key *key = qn_signing_key_new();
-	uint8_t sealed[QN_SIGNKEY_SEALED_MAX];
-	struct qn_buf jwk;
-
-	if (key == NULL)
-		return QN_INTERNAL;
-	size_t n = qn_signing_key_seal(key, &secret, sealed);
-	qn_buf_init(&jwk, 4096);
-	qn_signing_key_jwk(key, &jwk);
-	enum qn_err e =
-	    n == 0 ? QN_INTERNAL
-		   : signing_key_add(c->db, c->arena, qn_signing_key_kid(key), app_id,
-			 (struct qn_span){jwk.p, jwk.n}, (struct qn_span){(const char *)sealed, n});
-	qn_buf_done(&jwk);
-	qn_signing_key_free(key);
-	return e;
-}
-
-/* The app's key, made when it has none yet. */
-static enum qn_err current_key(struct ctl *c, const char *app_id, struct qn_signing_key **ret)
-{
-	struct qn_secret secret = secret_of(c);
-	struct signing_key_row row;
-	enum qn_err e = signing_key_current(c->db, c->arena, app_id, &row);
-
-	if (e == QN_NOT_FOUND) {
-		QN_TRY(make_key(c, app_id));
-		e = signing_key_current(c->db, c->arena, app_id, &row);
-	}
-	QN_TRY(e);
-	*ret = qn_signing_key_unseal(&secret, qn_span_of(row.kid), row.private_sealed);
-	return *ret != NULL ? QN_OK : QN_INTERNAL;
-}
-
 static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user,
     int64_t minutes, const char **ret)
 {
@@ -85,7 +86,7 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 
 	if (!qn_json_members(c->arena, app->config, &config))
 		return QN_INTERNAL;
-	QN_TRY(current_key(c, app->id, &key));
+	QN_TRY(qn_app_key(c->conf, c->db, c->arena, app->id, &key));
 	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,
 	    .iss = qn_own_issuer(c->arena, c->conf, &config, app->slug),
 	    .sub = user->id,
@@ -97,6 +98,31 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 	enum qn_err e = qn_token_issue(c->arena, key, &claims, ret);
 	qn_signing_key_free(key);
 	return e;
+}
+
+static bool has_secret(const struct ctl *c)
+{
+	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] != '\0')
+		return true;
+	fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
+	return false;
+}
+
+int ctl_keys(struct ctl *c, int argc, char **argv)
+{
+	const char *slug = ctl_option(&argc, argv, "--app");
+
+	if (slug == NULL || argc != 1 || strcmp(argv[0], "rotate") != 0)
+		return ctl_usage("keys");
+	const char *id = has_secret(c) ? ctl_app_id(c, slug) : NULL;
+	if (id == NULL)
+		return CTL_FAILED;
+	enum qn_err e = qn_app_key_rotate(c->conf, c->db, c->arena, id);
+	if (e != QN_OK)
+		return ctl_fail(c, slug, e);
+	printf(
+	    "%s: a new key signs in ten seconds; the ones before are good for two hours\n", slug);
+	return CTL_OK;
 }
 
 int ctl_token(struct ctl *c, int argc, char **argv)
@@ -111,11 +137,7 @@ int ctl_token(struct ctl *c, int argc, char **argv)
 	if (slug == NULL || argc != 1 ||
 	    (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 || n > 525600)
 		return ctl_usage("token");
-	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
-		fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
-		return CTL_FAILED;
-	}
-	if (ctl_app_id(c, slug) == NULL)
+	if (!has_secret(c) || ctl_app_id(c, slug) == NULL)
 		return CTL_FAILED;
 	enum qn_err e = app_by_slug(c->db, c->arena, slug, &app);
 	if (e == QN_OK)

@@ -41,7 +41,11 @@
 	    "SELECT kid, app_id, public_jwk, retired_at FROM signing_keys ORDER BY created_at DESC") \
 	X(SIGNING_KEY_CURRENT, FRESH, 1, \
 	    "SELECT kid, app_id, public_jwk, private_sealed, retired_at FROM signing_keys " \
-	    "WHERE app_id = $1 AND retired_at IS NULL ORDER BY created_at DESC LIMIT 1") \
+	    "WHERE app_id = $1 AND (retired_at IS NULL OR retired_at > now()) " \
+	    "ORDER BY created_at < clock_timestamp() - interval '10 seconds' DESC, created_at DESC LIMIT 1") \
+	X(SIGNING_KEY_RETIRE, WRITE, 1, \
+	    "UPDATE signing_keys SET retired_at = clock_timestamp() + interval '2 hours' " \
+	    "WHERE app_id = $1 AND retired_at IS NULL") \
 	X(SIGNING_KEY_ADD, WRITE, 4, \
 	    "INSERT INTO signing_keys (kid, app_id, algorithm, public_jwk, private_sealed) " \
 	    "VALUES ($1, $2, 'ES256', $3, $4)")
@@ -208,4 +212,11 @@ enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *ki
 
 	return QN_EXEC(db, a, app_set, SIGNING_KEY_ADD, &rows, qn_a_str(kid), qn_a_str(app_id),
 	    qn_a_json(public_jwk), qn_a_bytes(private_sealed.p, private_sealed.n));
+}
+
+enum qn_err signing_key_retire(struct qn_db *db, struct qn_arena *a, const char *app_id)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, app_set, SIGNING_KEY_RETIRE, &rows, qn_a_str(app_id));
 }

@@ -228,7 +228,7 @@ describe('who it is', () => {
 		c.setToken(again.access_token);
 		assert.deepEqual((await c.listWorkspaces()).workspaces.map((w) => w.id), [workspace.id]);
 		const { user } = (await http.get('/api/v1/me', { token: again.access_token })).json;
-		assert.deepEqual(keysOf(user), ['created_at', 'display_name', 'email', 'id', 'tier']);
+		assert.deepEqual(keysOf(user), ['created_at', 'display_name', 'email', 'email_verified', 'id', 'mfa_enabled', 'tier']);
 		assert.match(user.id, UUID);
 		assert.equal(user.tier, 'free');
 		assert.equal(user.display_name, `User ${login}`);

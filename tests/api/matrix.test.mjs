@@ -21,7 +21,10 @@ async function makeWorld() {
 	const { execution } = ok(await owner.as.post(`${graph.path}/executions`));
 	for (const permission of ['read', 'write', 'admin'])
 		ok(await owner.as.post(`${graph.path}/shares`, { user_id: people[permission].id, permission }));
-	world = { workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1 };
+	const { key } = ok(await owner.as.post('/api/v1/api-keys', {}));
+	const session = await t.stack.one(`INSERT INTO sessions (id, app_id, user_id, method, expires_at)
+		SELECT gen_random_uuid(), app_id, id, 'password', now() + interval '1 day' FROM users WHERE id = '${owner.id}' RETURNING id`);
+	world = { workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
 }
 
 /** All of the owner's rows as one digest: an attack that changes anything changes it. */
@@ -31,6 +34,8 @@ const digest = () => t.stack.one(`
 		UNION ALL SELECT d::text FROM documents d JOIN workspaces w ON w.id = d.workspace_id WHERE w.owner_id = '${people.owner.id}'
 		UNION ALL SELECT v.document_id || ' ' || v.version || encode(v.sha256, 'hex') FROM document_versions v
 			JOIN documents d ON d.id = v.document_id JOIN workspaces w ON w.id = d.workspace_id WHERE w.owner_id = '${people.owner.id}'
+		UNION ALL SELECT k.id || k.name || k.scopes::text || coalesce(k.revoked_at, k.expires_at, k.created_at) FROM api_keys k WHERE user_id = '${people.owner.id}'
+		UNION ALL SELECT s.id || coalesce(s.revoked_at::text, '') FROM sessions s WHERE user_id = '${people.owner.id}'
 		UNION ALL SELECT s::text FROM document_shares s WHERE document_id = '${world.graph_id}'
 		UNION ALL SELECT e.id || e.status || e.progress || coalesce(e.results::text, '') FROM executions e WHERE document_id = '${world.graph_id}') all_of_it`);
 
@@ -74,7 +79,11 @@ function body(route) {
 const call = (who, route, { ids, json = body(route), ...more } = {}) =>
 	who.request(route.method, target(route, ids), { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
 
+/** The only routes for who has shown one factor of two. */
+const ONE_FACTOR = ['auth.logout'];
+
 const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
+const ofCallers = () => routes.filter((r) => r.auth.includes('user') || r.auth.includes('key'));
 const ofTenants = () => routes.filter((r) => r.tenant);
 const has = (route, code) => route.errors.some((e) => e.code === code);
 
@@ -114,6 +123,43 @@ describe('who has no right to be here at all', () => {
 		}
 		otherApp.close();
 		assert.equal(await digest(), was);
+	});
+});
+
+describe('who is somebody, but not in the way that it takes', () => {
+	const by = (key) => ({ token: null, headers: { 'x-api-key': key } });
+
+	test('keys: none that is over, none where a session is wanted, none beyond its scopes', async () => {
+		const { owner } = people;
+		const key = async (body) => ok(await owner.as.post('/api/v1/api-keys', body));
+		const reads = (await key({ scopes: ['read'] })).api_key;
+		const elsewhere = (await key({ scopes: ['nothing:read'] })).api_key;
+		const over = await key({});
+		await t.stack.rows(`UPDATE api_keys SET expires_at = now() WHERE id = '${over.key.id}'`);
+		const was = await digest();
+		for (const route of ofCallers()) {
+			problem(await call(t.http, route, by(over.api_key)), 'invalid-api-key');
+			const takes = route.auth.includes('key');
+			problem(await call(t.http, route, by(elsewhere)), takes ? 'insufficient-scope' : 'api-key-refused');
+			if (route.method !== 'GET')
+				problem(await call(t.http, route, by(reads)), takes ? 'insufficient-scope' : 'api-key-refused');
+		}
+		assert.equal(await digest(), was);
+	});
+
+	test('a cookie without the right Origin, and a user whose second factor is still to be shown', async () => {
+		const pending = await t.stack.account('fig-nodes', `matrix.pending.${randomUUID()}@example.com`);
+		const login = async () => /__Host-session=([^;]+)/.exec((await t.http.post('/api/v1/auth/login', { email: pending.email, password: pending.password, session: 'cookie' }, { token: null })).headers['set-cookie'][0])[1];
+		const cookie = await login();
+		const how = (headers) => ({ token: null, headers: { cookie: `__Host-session=${cookie}`, ...headers } });
+		for (const route of ofUsers().filter((r) => r.method !== 'GET'))
+			problem(await call(t.http, route, how({ origin: 'https://elsewhere.example' })), 'origin-refused');
+		await t.stack.rows(`UPDATE users SET mfa_enabled = true WHERE id = '${pending.id}'`);
+		const origin = `http://fig-nodes.localhost:${t.stack.port}`;
+		await until('workers know of the second factor', async () => (await t.http.get('/api/v1/me', how({}))).code === 'mfa-required');
+		for (const route of ofUsers().filter((r) => !r.flags.includes('one_factor')))
+			problem(await call(t.http, route, how({ origin })), 'mfa-required');
+		assert.deepEqual(routes.filter((r) => r.flags.includes('one_factor')).map((r) => r.id), ONE_FACTOR);
 	});
 });
 

@@ -72,6 +72,17 @@ export class Stack {
 		return (await this.dev('ctl', ...args)).stdout;
 	}
 
+	/** An account with a password, its address verified, as an operator makes one. */
+	async account(app, email, password = 'Correct-horse-7-battery') {
+		const id = (await this.ctl('user', 'add', '--app', app, email)).split(' ')[0];
+		const child = spawn(dev, this.#flags('ctl', 'user', 'password', '--app', app, email), { cwd: root, stdio: ['pipe', 'ignore', 'inherit'] });
+		child.stdin.end(`${password}\n`);
+		const code = await new Promise((resolve, reject) => child.once('error', reject).once('exit', resolve));
+		if (code !== 0)
+			throw new Error(`quoinctl user password ended with ${code}`);
+		return { id, email, password };
+	}
+
 	/** Rows of strings (null as undefined). `args` are psql's: ('-U', 'postgres') is the superuser. */
 	async rows(sql, ...args) {
 		const { stdout } = await this.dev('psql', ...args, '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-P', 'null=\\N', '-F', '\x1f', '-R', '\x1e', '-c', sql);

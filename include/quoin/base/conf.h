@@ -39,7 +39,7 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "The address that clients use; links and token issuers are made from it.") \
 	X(QUOIN_LOG_LEVEL, STR, "info", 4, 7, true, "debug, info, warning or error.") \
 	X(QUOIN_API_WORKERS, INT, "4", 1, 512, true, "Workers of the api pool.") \
-	X(QUOIN_SLOW_WORKERS, INT, "2", 1, 512, true, "Workers of the slow pool.") \
+	X(QUOIN_SLOW_WORKERS, INT, "4", 1, 512, true, "Workers of the slow pool.") \
 	X(QUOIN_INGEST_WORKERS, INT, "1", 1, 512, true, "Workers of the ingest pool.") \
 	X(QUOIN_JOBS_WORKERS, INT, "1", 1, 64, true, "Workers of the jobs pool.") \
 	X(QUOIN_WORKER_REQUESTS, INT, "100000", 0, 100000000, true, \

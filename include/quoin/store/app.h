@@ -58,9 +58,12 @@ enum qn_err issuer_under_way(
 enum qn_err issuer_by_id(
     struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret) QN_MUST_CHECK;
 
-/* The newest key of an app that is not retired, sealed half included; QN_NOT_FOUND. */
+/* The newest key of an app that signs: ten seconds old, when there is one; sealed half included. QN_NOT_FOUND. */
 enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char *app_id,
     struct signing_key_row *ret) QN_MUST_CHECK;
+/* All of the app's keys that are not retired yet will be, two hours from now. */
+enum qn_err signing_key_retire(
+    struct qn_db *db, struct qn_arena *a, const char *app_id) QN_MUST_CHECK;
 enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid,
     const char *app_id, struct qn_span public_jwk, struct qn_span private_sealed) QN_MUST_CHECK;
 

@@ -1,0 +1,64 @@
+/* What every way of signing in ends with: a session, and a reply or cookies (CONTRACT X3, C1, D23). */
+#ifndef QUOIN_API_SIGNIN_H
+#define QUOIN_API_SIGNIN_H
+
+#include "api.h"
+#include "quoin/store/account.h"
+
+/* The user as replies show him. */
+struct api_user {
+	const char *id, *email, *display_name, *tier;
+	qn_tri email_verified, mfa_enabled;
+	qn_time created_at;
+};
+extern const struct qn_object api_user_object;
+const struct api_user *api_user_of(struct qn_request *r, const struct account *who);
+
+struct signin_reply {
+	const char *access_token, *refresh_token, *token_type;
+	int64_t expires_in; /* seconds */
+	const struct api_user *user;
+	qn_tri mfa_required;
+	const char *mfa_token;
+};
+extern const struct qn_object signin_reply_object;
+
+/* How somebody signed in. Strings may be NULL but for method. */
+struct signin {
+	const char *method; /* "password", "magic-link", "google", … */
+	int64_t aal;        /* factors shown: 1 or 2 */
+	bool cookie;        /* a browser session instead of tokens */
+	const char *device_id, *device_name;
+};
+
+/*
+ * Signs `who` in: 403 when suspended; one who gave the account up has it back. Who has a second factor and
+ * showed one gets an mfa_token (for a browser: a session that is good for showing the second), else a
+ * session. Fills *ret, or sets r->set_cookie.
+ */
+enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const struct signin *how,
+    struct signin_reply *ret);
+
+/* Members of every body that signs somebody in; struct with session, device_id, device_name. */
+extern const char *const signin_sessions[];
+#define SIGNIN_FIELDS(s) \
+	QN_FIELD_ENUM(s, session, 0, signin_sessions, "token", \
+	    "token: the reply has tokens; cookie: the browser gets a cookie."), \
+	    QN_FIELD(s, device_id, STR, 0, 1, 200, "What the client calls this device."), \
+	    QN_FIELD(s, device_name, STR, 0, 1, 200, "Shown name of the device.")
+
+/* Tokens of a session; `generation` is that of the refresh token. */
+enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
+    const char *session_id, int64_t generation, int64_t aal, struct signin_reply *ret);
+
+/*
+ * Counts a guess (SECURITY T9) at `subject` of kind `what`: by this client, by all, and the client's at
+ * all subjects. QN_TOO_MANY, with r->retry_after_s, when it has to wait. Never inside a transaction.
+ */
+enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject);
+/* It was right: this client's count for the subject begins anew. */
+enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject);
+
+enum { SIGNIN_DAYS = 30 };
+
+#endif
