@@ -2,7 +2,7 @@
 #include "quoin/store/db.h"
 
 extern const struct qn_stmt_set app_set, document_set, execution_set, idempotency_set, job_set,
-    share_set, user_set, workspace_set;
+    mail_set, share_set, user_set, workspace_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -13,5 +13,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &execution_set,
     &idempotency_set,
     &job_set,
+    &mail_set,
     NULL,
 };
