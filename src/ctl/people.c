@@ -9,6 +9,7 @@
 #include "quoin/auth/issue.h"
 #include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
+#include "quoin/net/address.h"
 #include "quoin/store/app.h"
 #include "quoin/store/job.h"
 #include "quoin/store/user.h"
@@ -20,7 +21,7 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 
 	if (app == NULL || argc != 2 || strcmp(argv[0], "add") != 0)
 		return ctl_usage("user");
-	if (strchr(argv[1], '@') == NULL || strlen(argv[1]) > 320) {
+	if (!qn_address_ok(qn_span_of(argv[1]))) {
 		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", argv[1]);
 		return CTL_FAILED;
 	}
@@ -111,11 +112,7 @@ int ctl_token(struct ctl *c, int argc, char **argv)
 	if (slug == NULL || argc != 1 ||
 	    (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 || n > 525600)
 		return ctl_usage("token");
-	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
-		fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
-		return CTL_FAILED;
-	}
-	if (ctl_app_id(c, slug) == NULL)
+	if (!ctl_has_secret(c) || ctl_app_id(c, slug) == NULL)
 		return CTL_FAILED;
 	enum qn_err e = app_by_slug(c->db, c->arena, slug, &app);
 	if (e == QN_OK)
