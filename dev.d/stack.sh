@@ -73,7 +73,8 @@ DATABASE_ADMIN_URL=host=$RUN dbname=quoin user=quoin_owner
 DATABASE_APP_ROLE=quoin
 MEMCACHED_SERVERS=--SOCKET=\"$RUN/memcached.sock\"
 QUOIN_RUN_DIR=$RUN
-QUOIN_PUBLIC_URL=http://localhost:$PORT"
+QUOIN_PUBLIC_URL=http://localhost:$PORT
+QUOIN_MAIL_DIR=$STATE/mail"
 	new=$({ echo "$ours" && others "$file"; })
 	grep -q '^QUOIN_SECRET_KEY=' <<<"$new" || new+=$'\n'QUOIN_SECRET_KEY=$(head -c 32 /dev/urandom | base64 -w0)
 	# The tests' identity providers are on the loopback.
@@ -85,7 +86,7 @@ QUOIN_PUBLIC_URL=http://localhost:$PORT"
 }
 
 others() {
-	[ ! -f "$1" ] || grep -vE '^(DATABASE_URL|DATABASE_ADMIN_URL|DATABASE_APP_ROLE|MEMCACHED_SERVERS|QUOIN_RUN_DIR|QUOIN_PUBLIC_URL)=|^$' "$1" || true
+	[ ! -f "$1" ] || grep -vE '^(DATABASE_URL|DATABASE_ADMIN_URL|DATABASE_APP_ROLE|MEMCACHED_SERVERS|QUOIN_RUN_DIR|QUOIN_PUBLIC_URL|QUOIN_MAIL_DIR)=|^$' "$1" || true
 }
 
 # quoinctl with this copy's settings: those of the caller's environment would win over the file.
@@ -96,7 +97,8 @@ quoinctl() {
 
 # The example apps. What var/quoin.env says besides our keys (AUTH0_DOMAIN, …) is there for them to use.
 apply_apps() {
-	local extra=() line f
+	# Links in mail lead to this copy, unless told otherwise.
+	local extra=("FIG_NODES_FRONTEND_URL=http://localhost:$PORT" "MEMORYGRAPH_FRONTEND_URL=http://memorygraph.localhost:$PORT") line f
 	while IFS= read -r line; do
 		case $line in QUOIN_* | '#'* | '') ;; *=*) extra+=("$line") ;; esac
 	done < <(others "$STATE/quoin.env")
@@ -268,6 +270,7 @@ greet() {
   a first token   ./dev ctl$with user add --app fig-nodes you@example.com
                   TOKEN=\$(./dev ctl$with token --app fig-nodes you@example.com)
   a first call    curl -H "Authorization: Bearer \$TOKEN" $url/api/v1/workspaces
+  its mail        ./dev mail$with
   what it says    ./dev logs$with
 END
 }

@@ -1,6 +1,6 @@
 # Where a copy keeps what it has, who runs it, and the processes it started.
 #
-# STATE/build quoin.env pg/ nginx/ share/ log/ run/   and sockets in RUN, whose path must be short.
+# STATE/build quoin.env pg/ nginx/ mail/ share/ log/ run/   and sockets in RUN, whose path must be short.
 # As root, all that serves runs as an unprivileged user (DEV_USER, nobody); a state directory that this
 # user cannot reach is kept under /var/tmp, and STATE becomes a link to it.
 
@@ -25,7 +25,8 @@ state_open() {
 	if [ -n "$make" ]; then
 		mkdir -p "$STATE"/{log,run,share,nginx/work}
 		ln -sf ../nginx/work/access.log "$STATE/log/access.log"
-		own "$STATE/nginx/work" # the rest stays the invoker's: root follows no link of a service's
+		mkdir -p -m 0700 "$STATE/mail"
+		own "$STATE/nginx/work" "$STATE/mail" # the rest stays the invoker's: root follows no link of a service's
 	fi
 	[ -n "$PORT" ] || PORT=$(cat "$STATE/port" 2>/dev/null) || PORT=8080
 	[ -n "$BUILD" ] || BUILD=$(cat "$STATE/builddir" 2>/dev/null) || BUILD=$STATE/build
@@ -93,7 +94,7 @@ start() {
 # variables could mean another database.
 passed_on() {
 	env | grep -E '^(QUOIN_[A-Z_]+|DATABASE_TIMEOUT_MS|MEMCACHED_TIMEOUT_MS)=' |
-		grep -vE '^QUOIN_(CONFIG|RUN_DIR|SECRET_KEY|PUBLIC_URL)=' | sort || true
+		grep -vE '^QUOIN_(CONFIG|RUN_DIR|SECRET_KEY|PUBLIC_URL|MAIL_DIR)=' | sort || true
 }
 
 # The start time of a process that lives (a zombie does not), in ticks since boot.

@@ -12,6 +12,8 @@ static const struct ctl_verb verbs[] = {
     {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
     {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
+    {"mail", "list [--app APP] [--state S] | retry ID | test --app APP [--template T] ADDRESS",
+	"show mail, send it now, send a test", ctl_mail},
     {"routes", "[--json]", "list every route and who may call it", ctl_routes},
     {"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
     {"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},

@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "quoin/base/arena.h"
 #include "quoin/base/conf.h"
+#include "quoin/net/mail.h"
 #include "quoin/pool/master.h"
 #include "quoin/pool/worker.h"
 
-enum { EXIT_USAGE = 2, SOCKET_MODE = 0660 };
+enum { EXIT_USAGE = 2, SOCKET_MODE = 0660, ARENA_BYTES = 16 * 1024 * 1024 };
 
 struct options {
 	enum qn_pool pool;
@@ -133,6 +135,18 @@ static const char *listen_path(const struct options *o, const struct qn_conf *co
 	return path;
 }
 
+/* Mail that could never go out is found at the start, not when somebody waits for it. */
+static bool mail_is_well(const struct qn_conf *conf)
+{
+	struct qn_arena *a = qn_arena_new(ARENA_BYTES);
+	const char *why = qn_mail_fault(conf, a);
+
+	if (why != NULL)
+		fprintf(stderr, "quoind: mail: %s\n", why);
+	qn_arena_free(a);
+	return why == NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {0};
@@ -152,6 +166,10 @@ int main(int argc, char **argv)
 	/* There is no default secret: cursors that anybody can sign would be no cursors (T20, T38). */
 	if (qn_conf_str(conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] == '\0') {
 		fputs("quoind: QUOIN_SECRET_KEY is not set; see quoin.env(5)\n", stderr);
+		qn_conf_free(conf);
+		return EXIT_FAILURE;
+	}
+	if (o.pool == QN_POOL_JOBS && !mail_is_well(conf)) {
 		qn_conf_free(conf);
 		return EXIT_FAILURE;
 	}

@@ -123,6 +123,29 @@ static int64_t config_i64(struct qn_arena *a, const struct qn_json_object *confi
 	return v;
 }
 
+const char *qn_frontend_url(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config)
+{
+	const char *url = qn_conf_str(conf, QN_CONF_KEY_QUOIN_PUBLIC_URL);
+	struct qn_span *origins;
+	size_t n;
+
+	if (!qn_json_str(a, qn_json_get(config, "frontend_url"), &url, NULL) &&
+	    qn_json_elements(a, qn_json_get(config, "origins"), &origins, &n) && n > 0)
+		qn_json_str(a, origins[0], &url, NULL);
+	n = strlen(url);
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	return qn_strndup(a, url, n);
+}
+
+const char *qn_mail_from(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config)
+{
+	return qn_strdup(
+	    a, config_str(a, config, "mail", "from", qn_conf_str(conf, QN_CONF_KEY_EMAIL_FROM)));
+}
+
 static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
@@ -143,6 +166,8 @@ static void read_app(
 	    .key_prefix = "",
 	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"),
 			      "upper") == 0,
+	    .frontend_url = qn_frontend_url(s->arena, g->conf, &config),
+	    .mail_from = qn_mail_from(s->arena, g->conf, &config),
 	};
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
 	if (!qn_json_str(s->arena, qn_json_get(&config, "api_key_prefix"), &app->key_prefix, NULL))

@@ -7,6 +7,7 @@
 #include "quoin/auth/jwk.h"
 #include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
+#include "quoin/net/address.h"
 #include "quoin/store/app.h"
 
 enum { FILE_BYTES = 1024 * 1024 };
@@ -82,7 +83,7 @@ static void expand(struct qn_arena *a, const char *text, struct qn_buf *out)
 
 /* A string member, or NULL after saying that it is missing. */
 static const char *need_str(
-    struct file *f, const struct qn_json_object *o, const char *where, const char *name)
+    const struct file *f, const struct qn_json_object *o, const char *where, const char *name)
 {
 	const char *s;
 
@@ -185,6 +186,7 @@ static const struct {
     {"name", '"'},
     {"hosts", '['},
     {"origins", '['},
+    {"frontend_url", '"'},
     {"issuers", '['},
     {"dialect", '{'},
     {"token", '{'},
@@ -234,14 +236,51 @@ static int check_names(const struct file *f, const char *list)
 	return CTL_OK;
 }
 
+/* Every link in mail begins with it: an address of a web page, and nothing behind a ? or #. */
+static int check_frontend(const struct file *f)
+{
+	static const char fit[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:/[]";
+	const char *url;
+
+	if (!qn_json_str(f->c->arena, qn_json_get(&f->top, "frontend_url"), &url, NULL))
+		return CTL_OK;
+	size_t scheme = strncmp(url, "https://", 8) == 0  ? 8
+	                : strncmp(url, "http://", 7) == 0 ? 7
+	                                                  : 0;
+	if (scheme == 0 || url[scheme] == '\0' || url[scheme] == '/' ||
+	    strspn(url, fit) != strlen(url) || strlen(url) > 200)
+		return reject(
+		    f->path, "frontend_url", "must be the https:// or http:// address of a page");
+	return CTL_OK;
+}
+
+static int check_mail(const struct file *f)
+{
+	struct qn_span mail = qn_json_get(&f->top, "mail");
+	struct qn_json_object o;
+	struct qn_sender sender;
+
+	if (mail.p == NULL || !qn_json_members(f->c->arena, mail, &o))
+		return CTL_OK;
+	const char *from = need_str(f, &o, "mail", "from");
+	if (from == NULL)
+		return CTL_FAILED;
+	if (!qn_sender_parse(f->c->arena, from, &sender))
+		return reject(
+		    f->path, "mail.from", "must be an address, or a name and an <address>");
+	return CTL_OK;
+}
+
 static int check_all(const struct file *f)
 {
 	for (size_t i = 0; i < f->top.n; i++)
 		if (check_member(f, &f->top.members[i]) != CTL_OK)
 			return CTL_FAILED;
-	return check_names(f, "hosts") == CTL_OK && check_names(f, "origins") == CTL_OK
-	           ? CTL_OK
-	           : CTL_FAILED;
+	if (check_names(f, "hosts") != CTL_OK || check_names(f, "origins") != CTL_OK ||
+	    check_frontend(f) != CTL_OK)
+		return CTL_FAILED;
+	return check_mail(f);
 }
 
 static bool same(struct qn_span a, struct qn_span b)

@@ -61,3 +61,11 @@ const char *ctl_app_id(struct ctl *c, const char *slug)
 		ctl_fail(c, slug, e);
 	return NULL;
 }
+
+bool ctl_has_secret(const struct ctl *c)
+{
+	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] != '\0')
+		return true;
+	fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
+	return false;
+}

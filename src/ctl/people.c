@@ -12,6 +12,7 @@
 #include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
 #include "quoin/store/account.h"
+#include "quoin/net/address.h"
 #include "quoin/store/app.h"
 #include "quoin/store/job.h"
 #include "quoin/store/session.h"
@@ -64,7 +65,7 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 	}
 	if (app == NULL || argc != 2 || strcmp(argv[0], "add") != 0)
 		return ctl_usage("user");
-	if (strchr(argv[1], '@') == NULL || strlen(argv[1]) > 320) {
+	if (!qn_address_ok(qn_span_of(argv[1]))) {
 		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", argv[1]);
 		return CTL_FAILED;
 	}
@@ -100,21 +101,13 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 	return e;
 }
 
-static bool has_secret(const struct ctl *c)
-{
-	if (qn_conf_str(c->conf, QN_CONF_KEY_QUOIN_SECRET_KEY)[0] != '\0')
-		return true;
-	fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
-	return false;
-}
-
 int ctl_keys(struct ctl *c, int argc, char **argv)
 {
 	const char *slug = ctl_option(&argc, argv, "--app");
 
 	if (slug == NULL || argc != 1 || strcmp(argv[0], "rotate") != 0)
 		return ctl_usage("keys");
-	const char *id = has_secret(c) ? ctl_app_id(c, slug) : NULL;
+	const char *id = ctl_has_secret(c) ? ctl_app_id(c, slug) : NULL;
 	if (id == NULL)
 		return CTL_FAILED;
 	enum qn_err e = qn_app_key_rotate(c->conf, c->db, c->arena, id);
@@ -137,7 +130,7 @@ int ctl_token(struct ctl *c, int argc, char **argv)
 	if (slug == NULL || argc != 1 ||
 	    (minutes != NULL && !qn_json_i64(qn_span_of(minutes), &n)) || n < 1 || n > 525600)
 		return ctl_usage("token");
-	if (!has_secret(c) || ctl_app_id(c, slug) == NULL)
+	if (!ctl_has_secret(c) || ctl_app_id(c, slug) == NULL)
 		return CTL_FAILED;
 	enum qn_err e = app_by_slug(c->db, c->arena, slug, &app);
 	if (e == QN_OK)

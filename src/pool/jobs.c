@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quoin/auth/jwksfetch.h"
+#include "quoin/auth/outbox.h"
 #include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
@@ -10,30 +11,44 @@
 #include "quoin/store/app.h"
 #include "quoin/store/idempotency.h"
 #include "quoin/store/job.h"
+#include "quoin/store/mail.h"
 
 enum { ARENA_BYTES = 16 * 1024 * 1024, WAIT_MS = 1000 };
 
 #define SCHEDULE_US 10000000
 #define PRUNE_US    5000000
+#define REST_US     10000000
 
 struct jobs {
 	const struct qn_child *child;
 	struct qn_arena *arena;
 	struct qn_db *db;
 	int64_t scheduled_at; /* monotonic µs */
+	int64_t mail_rests;   /* no mail before then: monotonic µs, 0 now */
 };
 
 typedef enum qn_err job_fn(struct jobs *j, const struct job *job);
 
+static const char *const lost = "No attempt came to its end: each ended its worker.";
+
+/* A member of the payload; NULL when it has none of that name. */
+static const char *named(struct jobs *j, const struct job *job, const char *member)
+{
+	struct qn_json_object payload;
+	const char *value = NULL;
+
+	if (qn_json_members(j->arena, job->payload, &payload))
+		qn_json_str(j->arena, qn_json_get(&payload, member), &value, NULL);
+	return value;
+}
+
 /* What came of it stands in the issuer's row; the schedule asks again, so a failure is no job's. */
 static enum qn_err refresh_keys(struct jobs *j, const struct job *job)
 {
-	struct qn_json_object payload;
+	const char *id = named(j, job, "issuer");
 	struct issuer_row issuer;
-	const char *id;
 
-	if (!qn_json_members(j->arena, job->payload, &payload) ||
-	    !qn_json_str(j->arena, qn_json_get(&payload, "issuer"), &id, NULL))
+	if (id == NULL)
 		return QN_INVALID;
 	enum qn_err e = issuer_by_id(j->db, j->arena, id, &issuer);
 	if (e != QN_OK)
@@ -43,31 +58,90 @@ static enum qn_err refresh_keys(struct jobs *j, const struct job *job)
 }
 
 /* As many as there are, but no longer than a job may take. */
-static enum qn_err prune_keys(struct jobs *j, const struct job *job)
+static enum qn_err prune(
+    struct jobs *j, enum qn_err (*some)(struct qn_db *db, struct qn_arena *a, int64_t *ret_n))
 {
 	int64_t until = qn_mono_us() + PRUNE_US, n = 0;
 
-	(void)job;
 	do
-		QN_TRY(idempotency_prune(j->db, j->arena, &n));
+		QN_TRY(some(j->db, j->arena, &n));
 	while (n > 0 && qn_mono_us() < until && !qn_child_leaving());
 	return QN_OK;
 }
 
-static const struct {
-	const char *kind;
+static enum qn_err prune_keys(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, idempotency_prune);
+}
+
+static enum qn_err prune_mail(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, mail_prune);
+}
+
+static void log_mail(const char *id, const struct qn_delivery *d)
+{
+	static const char *const results[] = {"sent", "later", "failed", "bounced"};
+	struct qn_logline l;
+
+	if (d->passed_over != NULL)
+		qn_log(QN_ERROR, "a text of mail is passed over: %s", d->passed_over);
+	if (d->template == NULL)
+		return;
+	qn_log_begin(&l, d->outcome.result == QN_MAIL_SENT ? QN_INFO : QN_WARNING, "mail");
+	qn_log_str(&l, "mail_id", id);
+	qn_log_str(&l, "template", d->template);
+	qn_log_str(&l, "result", results[d->outcome.result]);
+	qn_log_str(&l, "error", d->outcome.why[0] != '\0' ? d->outcome.why : NULL);
+	qn_log_end(&l);
+}
+
+static enum qn_err send_mail(struct jobs *j, const struct job *job)
+{
+	const char *id = named(j, job, "mail");
+	struct qn_delivery d;
+
+	if (id == NULL)
+		return QN_INVALID;
+	enum qn_err e = qn_mail_deliver(
+	    j->child->conf, j->db, j->arena, id, job->attempts >= job->max_attempts, &d);
+	log_mail(id, &d);
+	if (d.template != NULL)
+		qn_board_count(j->child->board,
+		    d.outcome.result == QN_MAIL_SENT ? QN_COUNT_MAILS_SENT : QN_COUNT_MAILS_FAILED,
+		    1);
+	/* While a server lets every call run into its deadline, other jobs have their turn. */
+	if (d.outcome.slow)
+		j->mail_rests = qn_mono_us() + REST_US;
+	return e;
+}
+
+static enum qn_err lose_mail(struct jobs *j, const struct job *job)
+{
+	const char *id = named(j, job, "mail");
+
+	return id == NULL ? QN_OK : mail_given_up(j->db, j->arena, id, "failed", lost);
+}
+
+static const struct kind {
+	const char *name;
 	job_fn *fn;
+	job_fn *lost; /* told when no attempt came to its end; may be NULL */
 } kinds[] = {
-    {"jwks.refresh", refresh_keys},
-    {"idempotency.prune", prune_keys},
+    {"jwks.refresh", refresh_keys, NULL},
+    {"idempotency.prune", prune_keys, NULL},
+    {"mail.send", send_mail, lose_mail},
+    {"mail.prune", prune_mail, NULL},
 };
 
-static enum qn_err run(struct jobs *j, const struct job *job)
+static const struct kind *kind_of(const struct job *job)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (strcmp(kinds[i].kind, job->kind) == 0)
-			return kinds[i].fn(j, job);
-	return QN_INVALID;
+		if (strcmp(kinds[i].name, job->kind) == 0)
+			return &kinds[i];
+	return NULL;
 }
 
 static void log_job(const struct job *job, enum qn_err e, int64_t us)
@@ -83,6 +157,14 @@ static void log_job(const struct job *job, enum qn_err e, int64_t us)
 	qn_log_end(&l);
 }
 
+static enum qn_err give_up(struct jobs *j, const struct kind *kind, const struct job *job)
+{
+	qn_board_count(j->child->board, QN_COUNT_JOBS_FAILED, 1);
+	if (kind != NULL && kind->lost != NULL)
+		QN_TRY(kind->lost(j, job));
+	return job_failed(j->db, j->arena, job->id, lost);
+}
+
 /* One job, if one is due. */
 static enum qn_err work(struct jobs *j)
 {
@@ -90,12 +172,12 @@ static enum qn_err work(struct jobs *j)
 	int64_t began = qn_mono_us();
 
 	QN_TRY(job_take(j->db, j->arena, &job));
-	if (job.attempts > job.max_attempts) {
-		qn_board_count(j->child->board, QN_COUNT_JOBS_FAILED, 1);
-		return job_failed(
-		    j->db, j->arena, job.id, "No attempt came to its end: each ended its worker.");
-	}
-	enum qn_err e = run(j, &job);
+	const struct kind *kind = kind_of(&job);
+	if (job.attempts > job.max_attempts)
+		return give_up(j, kind, &job);
+	if (kind != NULL && kind->fn == send_mail && began < j->mail_rests)
+		return job_put_off(j->db, j->arena, job.id);
+	enum qn_err e = kind != NULL ? kind->fn(j, &job) : QN_INVALID;
 	log_job(&job, e, qn_mono_us() - began);
 	qn_board_count(j->child->board, e == QN_OK ? QN_COUNT_JOBS_DONE : QN_COUNT_JOBS_FAILED, 1);
 	return e == QN_OK ? job_done(j->db, j->arena, job.id)

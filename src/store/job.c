@@ -18,6 +18,9 @@
 	    "dead_at = CASE WHEN attempts >= max_attempts THEN clock_timestamp() END, " \
 	    "run_at = clock_timestamp() + least(interval '1 hour', interval '1 s' * (2 ^ least(attempts, 12))) " \
 	    "WHERE id = $1") \
+	X(JOB_PUT_OFF, WRITE, 1, \
+	    "UPDATE jobs SET attempts = attempts - 1, run_at = clock_timestamp() + interval '10 s' " \
+	    "WHERE id = $1") \
 	X(JOB_SCHEDULE, WRITE, 0, \
 	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) " \
 	    "SELECT gen_random_uuid(), 'jwks.refresh', app_id, json_build_object('issuer', id), 'jwks:' || id, 1 " \
@@ -25,6 +28,8 @@
 	    "AND (attempted_at IS NULL OR attempted_at < now() - interval '60 s') " \
 	    "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \
 	    "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
+	    "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \
+	    "WHERE EXISTS (SELECT 1 FROM mails WHERE created_at < now() - interval '31 days') " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
 	X(JOB_RETRY, WRITE, 1, \
@@ -79,6 +84,13 @@ enum qn_err job_failed(struct qn_db *db, struct qn_arena *a, const char *id, con
 	struct qn_rows *rows;
 
 	return QN_EXEC(db, a, job_set, JOB_FAILED, &rows, qn_a_str(id), qn_a_str(why));
+}
+
+enum qn_err job_put_off(struct qn_db *db, struct qn_arena *a, const char *id)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, job_set, JOB_PUT_OFF, &rows, qn_a_str(id));
 }
 
 enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a)

@@ -2,8 +2,8 @@
 #include "quoin/store/db.h"
 
 extern const struct qn_stmt_set account_set, apikey_set, app_set, attempt_set, audit_set,
-    credential_set, document_set, execution_set, idempotency_set, job_set, session_set, share_set,
-    user_set, workspace_set;
+    credential_set, document_set, execution_set, idempotency_set, job_set, mail_set, session_set,
+    share_set, user_set, workspace_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -20,5 +20,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &execution_set,
     &idempotency_set,
     &job_set,
+    &mail_set,
     NULL,
 };

@@ -43,4 +43,9 @@ INSERT INTO idempotency_keys (app_id, principal, key_hash, request_hash, status,
 INSERT INTO jobs (id, kind, payload, run_at, dead_at)
     SELECT gen_random_uuid(), 'x', '{}', now() + (n - 100) * interval '1 s', CASE WHEN n % 2 = 0 THEN now() END
       FROM generate_series(0, 19999) n;
+INSERT INTO mails (id, app_id, user_id, to_address, template, variables, state, sent_at, created_at)
+    SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', t.user_id(n % 2000), 'a@example.com', 'welcome',
+           CASE WHEN n % 20 = 0 THEN 'x'::bytea END, CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'sent' END,
+           CASE WHEN n % 20 <> 0 THEN now() END, now() - n * interval '2.2 min'
+      FROM generate_series(0, 19999) n;
 VACUUM ANALYZE;

@@ -131,7 +131,7 @@ plan() {
 
 # Of user 1, who is as the others, and of user 0, who has a quarter of all there is.
 plans() {
-	local app="'00000000-0000-7000-8000-0000000000aa'" who me doc ws run job sha
+	local app="'00000000-0000-7000-8000-0000000000aa'" who me doc ws run job mail sha
 	sha="'\\x$(printf '0%.0s' {1..64})'"
 	job=$(sql -c 'SELECT quote_literal(id) FROM jobs LIMIT 1')
 	for who in 1 0; do
@@ -175,6 +175,15 @@ plans() {
 	plan JOB_ADD "(gen_random_uuid(), 'k', $app, '{}', 'key')"
 	plan JOB_DONE "($job)"
 	plan JOB_FAILED "($job, 'why')"
+	plan JOB_PUT_OFF "($job)"
+	mail=$(sql -c 'SELECT quote_literal(id) FROM mails ORDER BY id LIMIT 1')
+	plan MAIL_ADD "(gen_random_uuid(), $app, NULL, 'a@example.com', 'welcome', 'x', gen_random_uuid())"
+	plan MAIL_BY_ID "($mail)"
+	plan MAIL_SENT "($mail, '<m@example.com>')"
+	plan MAIL_TRIED "($mail, 'why')"
+	plan MAIL_GIVEN_UP "($mail, 'bounced', 'why')"
+	plan MAIL_RETRY "($mail)"
+	plan MAIL_PRUNE ''
 }
 
 # session NAME: a psql that is told its statements one after the other.

@@ -181,6 +181,20 @@ static void jobs_that_fail_come_back_and_die(void **state)
 	tell_to_leave();
 }
 
+static void mail_whose_attempts_all_kill_their_worker_has_failed(void **state)
+{
+	(void)state;
+	pg_do(&pg, "INSERT INTO mails (id, app_id, to_address, template, variables) VALUES "
+		   "('" OTHER "', '" APP "', 'a@example.com', 'welcome', 'x')");
+	add("22", "mail.send", "{\"mail\":\"" OTHER "\"}", 3, 3);
+	run(qn_jobs_main, QN_POOL_JOBS);
+	UNTIL(strncmp(state_of("22"), "dead 4 ", 7) == 0);
+	assert_string_equal(
+	    pg_ask(&pg, "SELECT state || (variables IS NULL) || last_error FROM mails"),
+	    "failedtrueNo attempt came to its end: each ended its worker.");
+	tell_to_leave();
+}
+
 /* One that ends its worker is taken again when its lease is over, but not for ever. */
 static void jobs_that_kill_their_worker_die_too(void **state)
 {
@@ -351,6 +365,7 @@ int main(void)
 	    TEST(jobs_are_done),
 	    TEST(jobs_that_fail_come_back_and_die),
 	    TEST(jobs_that_kill_their_worker_die_too),
+	    TEST(mail_whose_attempts_all_kill_their_worker_has_failed),
 	    TEST(what_recurs_is_scheduled),
 	    TEST(the_worker_outlives_its_connection),
 	    TEST(a_dead_job_can_be_run_again),

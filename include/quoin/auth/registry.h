@@ -31,6 +31,8 @@ struct qn_app {
 	const char *key_prefix;                /* of its API keys; "": it has none */
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
+	const char *frontend_url; /* what links in mail begin with; no slash at the end */
+	const char *mail_from;    /* "Name <address>"; "" when nothing says so */
 	struct qn_issuer *issuers;
 	size_t n;
 };
@@ -57,6 +59,15 @@ const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss)
 /* The issuer of an app's own tokens: app file's "token", else QUOIN_PUBLIC_URL/SLUG. In the arena. */
 const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,
     const struct qn_json_object *config, const char *slug);
+/*
+ * Where people are sent by links (SECURITY T12): the app file's frontend_url, else its first origin, else
+ * QUOIN_PUBLIC_URL; without a slash at the end. In the arena.
+ */
+const char *qn_frontend_url(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config);
+/* Who mail is from: the app file's mail.from, else EMAIL_FROM, which may be "". In the arena. */
+const char *qn_mail_from(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config);
 /* The audience of those tokens: the app file's, else the issuer. */
 const char *qn_own_audience(
     struct qn_arena *a, const struct qn_json_object *config, const char *issuer);

@@ -82,7 +82,9 @@ struct qn_board_route {
 	X(TURNS_REFUSED, "hash_turns_refused_total", \
 	    "Requests refused because too many hash passwords already.") \
 	X(JOBS_DONE, "jobs_done_total", "Jobs finished.") \
-	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.")
+	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.") \
+	X(MAILS_SENT, "mails_sent_total", "Mails that were taken over by a mail server.") \
+	X(MAILS_FAILED, "mails_failed_total", "Attempts to send a mail that failed.")
 
 enum qn_board_counter {
 #define X(name, metric, help) QN_COUNT_##name,

@@ -29,7 +29,9 @@ enum qn_err job_done(struct qn_db *db, struct qn_arena *a, const char *id) QN_MU
 /* Comes back after 2^attempts seconds (an hour at most), or is dead after its last attempt. */
 enum qn_err job_failed(
     struct qn_db *db, struct qn_arena *a, const char *id, const char *why) QN_MUST_CHECK;
-/* Adds what recurs and is due: key sets older than ten minutes, the hourly pruning. */
+/* Comes back in ten seconds; the attempt does not count. */
+enum qn_err job_put_off(struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
+/* Adds what recurs and is due: key sets older than ten minutes, the pruning of what is old. */
 enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 /* Waiting and dead ones, for quoinctl; a dead one is made to run again. */
 enum qn_err job_list(struct qn_db *db, struct qn_arena *a, struct qn_list *ret) QN_MUST_CHECK;
