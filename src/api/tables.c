@@ -1,7 +1,17 @@
 #include "quoin/api/tables.h"
 
-extern const struct qn_route_table health_table, account_table, signin_table, session_table,
-    apikey_table, workspace_table, graph_table, share_table, execution_table;
+extern const struct qn_route_table health_table;
+extern const struct qn_route_table account_table;
+extern const struct qn_route_table signin_table;
+extern const struct qn_route_table session_table;
+extern const struct qn_route_table apikey_table;
+extern const struct qn_route_table registration_table;
+extern const struct qn_route_table password_table;
+extern const struct qn_route_table address_table;
+extern const struct qn_route_table workspace_table;
+extern const struct qn_route_table graph_table;
+extern const struct qn_route_table share_table;
+extern const struct qn_route_table execution_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -9,6 +19,9 @@ const struct qn_route_table *const qn_api_tables[] = {
     &signin_table,
     &session_table,
     &apikey_table,
+    &registration_table,
+    &password_table,
+    &address_table,
     &workspace_table,
     &graph_table,
     &share_table,

@@ -3,15 +3,18 @@
 #include <string.h>
 
 #include "quoin/auth/jwksfetch.h"
+#include "quoin/auth/link.h"
 #include "quoin/auth/outbox.h"
 #include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
 #include "quoin/pool/worker.h"
+#include "quoin/store/account.h"
 #include "quoin/store/app.h"
 #include "quoin/store/idempotency.h"
 #include "quoin/store/job.h"
 #include "quoin/store/mail.h"
+#include "quoin/store/session.h"
 
 enum { ARENA_BYTES = 16 * 1024 * 1024, WAIT_MS = 1000 };
 
@@ -75,6 +78,23 @@ static enum qn_err prune_keys(struct jobs *j, const struct job *job)
 	return prune(j, idempotency_prune);
 }
 
+static enum qn_err prune_sessions(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, session_prune);
+}
+
+static enum qn_err erase_accounts(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, account_erase);
+}
+
+static enum qn_err send_link(struct jobs *j, const struct job *job)
+{
+	return qn_link_send(j->child->conf, j->db, j->arena, job->app_id, job->payload);
+}
+
 static enum qn_err prune_mail(struct jobs *j, const struct job *job)
 {
 	(void)job;
@@ -132,6 +152,9 @@ static const struct kind {
 } kinds[] = {
     {"jwks.refresh", refresh_keys, NULL},
     {"idempotency.prune", prune_keys, NULL},
+    {"session.prune", prune_sessions, NULL},
+    {"account.erase", erase_accounts, NULL},
+    {QN_LINK_JOB, send_link, NULL},
     {"mail.send", send_mail, lose_mail},
     {"mail.prune", prune_mail, NULL},
 };

@@ -25,6 +25,7 @@
 	    "old AS (DELETE FROM password_history WHERE user_id = $2 AND created_at IN (" \
 	    "SELECT created_at FROM password_history WHERE user_id = $2 ORDER BY created_at DESC OFFSET 4)) " \
 	    "SELECT id FROM u") \
+	X(ACCOUNT_DROP_PASSWORD, WRITE, 2, CHANGE "password_hash = NULL" ONE) \
 	X(ACCOUNT_REHASH, WRITE, 4, \
 	    "UPDATE users SET password_hash = $4" ONE " AND password_hash = $3") \
 	X(ACCOUNT_SIGNED_IN, WRITE, 2, "UPDATE users SET last_login_at = clock_timestamp()" ONE) \
@@ -42,6 +43,9 @@
 	X(ACCOUNT_GIVE_UP, WRITE, 3, \
 	    CHANGE "delete_after = CASE WHEN $3::integer > 0 THEN clock_timestamp() + " \
 		   "$3::integer * interval '1 day' END" ONE " RETURNING " COLUMNS) \
+	X(ACCOUNT_ERASE, WRITE, 0, \
+	    "WITH gone AS (DELETE FROM users WHERE id IN (SELECT id FROM users WHERE delete_after < now() " \
+	    "LIMIT 10) RETURNING 1) SELECT count(*) FROM gone") \
 	X(ONE_TIME_PUT, WRITE, 6, \
 	    "INSERT INTO one_time_tokens (app_id, purpose, hash, user_id, payload, expires_at) VALUES " \
 	    "($1, $2, $3, $4, coalesce($5::json, '{}'), clock_timestamp() + $6::integer * interval '1 second')") \
@@ -147,6 +151,15 @@ enum qn_err account_set_password(
 	return qn_rows_n(rows) == 0 ? QN_USER_NOT_FOUND : QN_OK;
 }
 
+enum qn_err account_drop_password(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *user)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(
+	    db, a, account_set, ACCOUNT_DROP_PASSWORD, &rows, qn_a_str(app), qn_a_str(user));
+}
+
 enum qn_err account_rehash(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *old, const char *hash)
 {
@@ -204,6 +217,15 @@ enum qn_err account_give_up(struct qn_db *db, struct qn_arena *a, const char *ap
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_GIVE_UP, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_i64(days)));
 	return one(rows, ret);
+}
+
+enum qn_err account_erase(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(qn_exec(db, a, &account_set, ACCOUNT_ERASE, NULL, 0, &rows));
+	*ret_n = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
 }
 
 enum qn_err one_time_put(struct qn_db *db, struct qn_arena *a, const char *app, const char *purpose,

@@ -26,6 +26,12 @@
 	    "SELECT gen_random_uuid(), 'jwks.refresh', app_id, json_build_object('issuer', id), 'jwks:' || id, 1 " \
 	    "FROM issuers WHERE (fetched_at IS NULL OR fetched_at < now() - interval '10 min') " \
 	    "AND (attempted_at IS NULL OR attempted_at < now() - interval '60 s') " \
+	    "UNION ALL SELECT gen_random_uuid(), 'session.prune', NULL, '{}', 'sessions', 1 " \
+	    "WHERE EXISTS (SELECT 1 FROM sessions WHERE expires_at < now() - interval '25 hours') " \
+	    "OR EXISTS (SELECT 1 FROM one_time_tokens WHERE expires_at < now() - interval '25 hours') " \
+	    "OR EXISTS (SELECT 1 FROM attempts WHERE last_at < now() - interval '25 hours') " \
+	    "UNION ALL SELECT gen_random_uuid(), 'account.erase', NULL, '{}', 'erase', 1 " \
+	    "WHERE EXISTS (SELECT 1 FROM users WHERE delete_after < now()) " \
 	    "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \
 	    "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
 	    "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \

@@ -1,9 +1,21 @@
 /* Every statement that Quoin can send. A set that is not listed here cannot be used. */
 #include "quoin/store/db.h"
 
-extern const struct qn_stmt_set account_set, apikey_set, app_set, attempt_set, audit_set,
-    credential_set, document_set, execution_set, idempotency_set, job_set, mail_set, session_set,
-    share_set, user_set, workspace_set;
+extern const struct qn_stmt_set app_set;
+extern const struct qn_stmt_set user_set;
+extern const struct qn_stmt_set credential_set;
+extern const struct qn_stmt_set account_set;
+extern const struct qn_stmt_set session_set;
+extern const struct qn_stmt_set apikey_set;
+extern const struct qn_stmt_set attempt_set;
+extern const struct qn_stmt_set audit_set;
+extern const struct qn_stmt_set workspace_set;
+extern const struct qn_stmt_set document_set;
+extern const struct qn_stmt_set share_set;
+extern const struct qn_stmt_set execution_set;
+extern const struct qn_stmt_set idempotency_set;
+extern const struct qn_stmt_set job_set;
+extern const struct qn_stmt_set mail_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,

@@ -54,6 +54,8 @@ const bodies = {
 	GraphChange: () => ({ data: { changed: randomUUID() } }),
 	WorkspaceChange: () => ({ name: `changed ${randomUUID()}` }),
 	ExecutionChange: () => ({ progress: 50 }),
+	PasswordChange: () => ({ new_password: `Matrix-${randomUUID()}` }),
+	AddressChange: () => ({ email: `matrix.${randomUUID()}@example.com` }),
 };
 
 function valueOf(name, schema) {
@@ -78,6 +80,9 @@ function body(route) {
 
 const call = (who, route, { ids, json = body(route), ...more } = {}) =>
 	who.request(route.method, target(route, ids), { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
+
+/** What a user of another issuer cannot do, or does once: see accounts.test.mjs. */
+const OWN = new Set(['password.change', 'password.reauthenticate', 'account.delete']);
 
 /** The only routes for who has shown one factor of two. */
 const ONE_FACTOR = ['auth.logout'];
@@ -333,7 +338,7 @@ describe('what is wrong with the request itself', () => {
 
 	test('the owner may do all of it: the matrix attacks what works', async () => {
 		for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
-			for (const route of ofUsers().filter((r) => r.method === method)) {
+			for (const route of ofUsers().filter((r) => r.method === method && !OWN.has(r.id))) {
 				if (method === 'DELETE')
 					await makeWorld();
 				const r = await call(people.owner.as, route);

@@ -115,7 +115,7 @@ describe('paths', () => {
 describe('methods', () => {
 	test('405 with Allow, for each path and each method it has not', async () => {
 		for (const [path, allowed] of [
-			['/api/v1/me', ['GET']],
+			['/api/v1/me', ['GET', 'PUT', 'DELETE']],
 			['/api/v1/workspaces', ['GET', 'POST']],
 			[g.path, ['GET', 'PUT', 'DELETE']],
 			[`${g.path}/restore/1`, ['POST']],

@@ -31,6 +31,9 @@ enum qn_err account_passwords(struct qn_db *db, struct qn_arena *a, const char *
 /* Sets it, and notes it in the history, which keeps five. */
 enum qn_err account_set_password(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, const char *hash) QN_MUST_CHECK;
+/* The user signs in by other means from now on. */
+enum qn_err account_drop_password(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *user) QN_MUST_CHECK;
 /* The same password under new parameters: only while `old` is still the hash. */
 enum qn_err account_rehash(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *old, const char *hash) QN_MUST_CHECK;
@@ -49,6 +52,9 @@ enum qn_err account_set_profile(struct qn_db *db, struct qn_arena *a, const char
 /* Gives the account up: it is erased after `days`, and comes back until then. 0 days: it comes back. */
 enum qn_err account_give_up(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     int64_t days, struct account *ret) QN_MUST_CHECK;
+
+/* Erases accounts whose time has come, ten at most; *ret_n of them. What is theirs goes with them. */
+enum qn_err account_erase(struct qn_db *db, struct qn_arena *a, int64_t *ret_n) QN_MUST_CHECK;
 
 /* One-time tokens. `hash` is the SHA-256 of what the user is given. */
 struct one_time {

@@ -1,0 +1,360 @@
+// Accounts from the first mail to the last: register, verify, forgotten and changed passwords, links that
+// sign in, a new address, the end (CONTRACT B2, B4, D4, D7, D8, X1, X2, X5, X8, E14; SECURITY T4, T6, T11-T13,
+// T19, T33, T36, T41).
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { after, before, describe, test } from 'node:test';
+
+import { Mailbox } from '../lib/mailbox.mjs';
+import { ok, problem } from '../lib/setup.mjs';
+import { Stack } from '../lib/stack.mjs';
+import { inParallel, until } from '../lib/wait.mjs';
+
+const APP = 'coditect', PASSWORD = 'Correct-horse-7-battery', OTHER = 'Another-staple-8-tree';
+let stack, http, box;
+
+const address = (name) => `${name}.${randomBytes(6).toString('hex')}@example.com`;
+const post = (route, body, options) => http.post(`/api/v1/auth/${route}`, body, options);
+const login = (email, password = PASSWORD, more = {}) => post('login', { email, password, ...more });
+const verify = (token) => http.get(`/api/v1/auth/verify-email?token=${token}`);
+const forget = () => stack.rows('DELETE FROM attempts');
+
+/** Somebody with a verified address, signed in. */
+async function person(name, password = PASSWORD) {
+	const email = address(name);
+	ok(await post('register', { email, password, name }));
+	ok(await verify((await box.next(email, /Confirm/)).token));
+	const tokens = ok(await login(email, password));
+	return { email, id: tokens.user.id.replace('usr_', ''), tokens, as: http.as(tokens.access_token) };
+}
+
+before(async () => {
+	stack = Stack.attach();
+	http = stack.http(APP);
+	box = new Mailbox(stack);
+	await forget();
+});
+after(() => http?.close());
+
+describe('register and verify', () => {
+	test('an account is made, its mail verifies it once (X1, X2)', async () => {
+		const email = address('ada');
+		const r = ok(await post('register', { email, password: PASSWORD, name: 'Ada Lovelace' }));
+		assert.deepEqual(Object.keys(r).sort(), ['email', 'email_verified', 'tier', 'user_id', 'verification_email_sent']);
+		assert.deepEqual([r.email, r.email_verified, r.tier, r.verification_email_sent], [email, false, 'FREE', true]);
+		assert.match(r.user_id, /^usr_[0-9a-f-]{36}$/);
+		const mail = await box.next(email, /Confirm your address/);
+		assert.ok(mail.text.includes('https://coditect.example.com/verify-email#token='), mail.text);
+		const v = ok(await verify(mail.token));
+		assert.deepEqual([v.user_id, v.email_verified], [r.user_id, true]);
+		problem(await verify(mail.token), 'link-invalid');
+		await box.next(email, /Welcome/i);
+		const signedIn = ok(await login(email));
+		assert.deepEqual([signedIn.user.id, signedIn.user.email_verified, signedIn.user.display_name], [r.user_id, true, 'Ada Lovelace']);
+	});
+
+	test('links lead where the settings say, whatever the request claims (T12)', async () => {
+		const email = address('host');
+		ok(await post('register', { email, password: PASSWORD }, { headers: { 'x-forwarded-host': 'evil.example', forwarded: 'host=evil.example', origin: 'https://evil.example', referer: 'https://evil.example/' } }));
+		const mail = await box.next(email, /Confirm/);
+		assert.ok(!mail.raw.includes('evil.example'));
+	});
+
+	test('an address that is taken: the same answer in the same time, and its owner is told (T11)', async () => {
+		const ada = await person('taken');
+		const was = await stack.one(`SELECT row_to_json(u)::text FROM users u WHERE id = '${ada.id}'`);
+		const fresh = address('fresh');
+		const [a, b] = [await post('register', { email: ada.email.toUpperCase(), password: OTHER, name: 'Eve' }), await post('register', { email: fresh, password: OTHER, name: 'Eve' })];
+		for (const r of [a, b])
+			assert.deepEqual(Object.keys(ok(r)).sort(), ['email', 'email_verified', 'tier', 'user_id', 'verification_email_sent']);
+		assert.notEqual(a.json.user_id, `usr_${ada.id}`);
+		assert.equal(a.json.email_verified, b.json.email_verified);
+		await box.next(ada.email, /already/i);
+		problem(await login(ada.email, OTHER), 'invalid-credentials');
+		assert.equal(await stack.one(`SELECT row_to_json(u)::text FROM users u WHERE id = '${ada.id}'`), was);
+	});
+
+	test('fifty at once with one address: one account', async () => {
+		const email = address('race');
+		await inParallel(Array.from({ length: 30 }), 10, () => post('register', { email, password: PASSWORD }));
+		assert.equal(await stack.one(`SELECT count(*) FROM users WHERE lower(email) = '${email}'`), '1');
+		await forget();
+	});
+
+	test('passwords that will not do: 422 with the reason, and nothing made (X8, T41)', async () => {
+		const email = address('weak');
+		for (const [password, type] of [
+			['Short-1a', 'string_too_short'],
+			['alllowercaseletters', 'password_classes'],
+			[`${email.split('@')[0]}A1-`, 'password_email'],
+			['Password123!Password', 'password_common'],
+			['Qwertyuiop123!', 'password_common'],
+			[`Aa1-${'x'.repeat(1021)}`, 'string_too_long'],
+		]) {
+			const r = await post('register', { email, password });
+			problem(r, 'invalid-body');
+			assert.equal(r.json.errors[0].type, type, `${password}: ${r}`);
+			assert.ok(!r.text.includes(password.slice(0, 40)), 'it is not said again');
+		}
+		assert.equal(await stack.one(`SELECT count(*) FROM users WHERE email = '${email}'`), '0');
+		const long = `Aa1-${'dieser Satz über Überraschungen ist lang genug, '.repeat(10)}`;
+		ok(await post('register', { email, password: long }));
+		problem(await login(email, long.slice(0, -1)), 'invalid-credentials');
+		ok(await login(email, long));
+	});
+
+	test('what is no address, and members that nobody asked for (T19, T36)', async () => {
+		for (const email of ['x', 'a@b', 'a@b.example\r\nBcc: c@d.example', 'a b@c.example', '"a"@c.example', 'a@@b.example', 'a@[127.0.0.1]', `${'a'.repeat(320)}@b.example`, 5, ['a@b.example', 'c@d.example'], { a: 1 }])
+			assert.ok([400, 422].includes((await post('register', { email, password: PASSWORD })).status), JSON.stringify(email));
+		for (const more of [{ email_verified: true }, { tier: 'PRO' }, { plan: 'enterprise' }, { platform_role: 'admin' }, { id: 'x' }])
+			problem(await post('register', { email: address('mass'), password: PASSWORD, ...more }), 'invalid-body');
+	});
+
+	test('the link comes again on demand, and only the newest is good', async () => {
+		const email = address('again');
+		ok(await post('register', { email, password: PASSWORD }));
+		const first = await box.next(email, /Confirm/);
+		const answer = ok(await post('resend-verification', { email }));
+		assert.deepEqual(ok(await post('resend-verification', { email: address('nobody') })), answer);
+		const second = await box.next(email, /Confirm/, 2);
+		problem(await verify(first.token), 'link-invalid');
+		ok(await verify(second.token));
+	});
+
+	test('tokens that are none', async () => {
+		for (const token of ['', 'x', randomBytes(32).toString('base64url'), `${randomBytes(32).toString('base64url')}A`])
+			assert.ok([410, 422].includes((await verify(token)).status), token);
+	});
+});
+
+describe('a forgotten password', () => {
+	const ask = (email) => post('request-password-reset', { email });
+	const reset = (token, password) => post('reset-password', { token, password });
+
+	test('the link sets a new one, once, and ends every session (X5, T13)', async () => {
+		const bea = await person('bea');
+		ok(await ask(bea.email));
+		const { token } = await box.next(bea.email, /password/i);
+		ok(await reset(token, OTHER));
+		problem(await reset(token, 'Third-password-9-x'), 'link-invalid');
+		problem(await login(bea.email), 'invalid-credentials');
+		ok(await login(bea.email, OTHER));
+		await until('the old session is over', async () => (await bea.as.get('/api/v1/me')).status === 401, { within: 1000 });
+		problem(await post('refresh', { refresh_token: bea.tokens.refresh_token }), 'invalid-refresh-token');
+		await box.next(bea.email, /password.*changed|changed.*password/i);
+	});
+
+	test('whether there is an account does not show (T11)', async () => {
+		const cat = await person('cat');
+		const [known, unknown] = [await ask(cat.email), await ask(address('nobody'))];
+		assert.deepEqual(ok(known), ok(unknown));
+		await box.next(cat.email, /password/i);
+	});
+
+	test('an array of addresses is no address (T13)', async () => {
+		assert.equal((await ask(['a@example.com', 'b@example.com'])).status, 422);
+	});
+
+	test('fifty at once with one token: one of them has it (T6)', async () => {
+		const dan = await person('dan');
+		ok(await ask(dan.email));
+		const { token } = await box.next(dan.email, /password/i);
+		const all = await inParallel(Array.from({ length: 12 }), 4, async (_, n) => [n, await reset(token, `Parallel-reset-${n}-Zz`)]);
+		const won = all.filter(([, r]) => r.status === 200);
+		assert.equal(won.length, 1, all.map(([, r]) => r.status).join(' '));
+		for (const [, r] of all)
+			assert.ok([200, 410, 503].includes(r.status), String(r));
+		ok(await login(dan.email, `Parallel-reset-${won[0][0]}-Zz`));
+	});
+
+	test('an older link dies with a newer one; one for an address that was left is none', async () => {
+		const eli = await person('eli');
+		ok(await ask(eli.email));
+		const first = await box.next(eli.email, /password/i);
+		ok(await ask(eli.email));
+		const second = await box.next(eli.email, /password/i, 2);
+		problem(await reset(first.token, OTHER), 'link-invalid');
+		await stack.rows(`UPDATE users SET email = '${address('left')}' WHERE id = '${eli.id}'`);
+		problem(await reset(second.token, OTHER), 'link-invalid');
+	});
+
+	test('it is over after half an hour', async () => {
+		const fay = await person('fay');
+		ok(await ask(fay.email));
+		const { token } = await box.next(fay.email, /password/i);
+		await stack.rows(`UPDATE one_time_tokens SET expires_at = now() WHERE user_id = '${fay.id}' AND purpose = 'reset-password'`);
+		problem(await reset(token, OTHER), 'link-invalid');
+		ok(await login(fay.email));
+	});
+
+	test('a weak new password leaves the link good; the last five are refused (X8)', async () => {
+		const gus = await person('gus');
+		ok(await ask(gus.email));
+		const { token } = await box.next(gus.email, /password/i);
+		problem(await reset(token, 'weak'), 'invalid-body');
+		const r = await reset(token, PASSWORD);
+		problem(r, 'invalid-body');
+		assert.equal(r.json.errors[0].type, 'password_used');
+		ok(await reset(token, OTHER));
+	});
+
+	test('asked for too often, it waits: by address and by network', async () => {
+		const email = address('often');
+		for (let n = 0; n < 5; n++)
+			ok(await ask(email));
+		const r = await ask(email);
+		problem(r, 'too-many-attempts');
+		assert.ok(Number(r.headers['retry-after']) > 0);
+		await forget();
+	});
+});
+
+describe('who is signed in', () => {
+	test('changes the password with the old one; other sessions end, this one stays', async () => {
+		const hal = await person('hal');
+		const other = ok(await login(hal.email));
+		problem(await hal.as.post('/api/v1/auth/change-password', { current_password: OTHER, new_password: OTHER }), 'invalid-credentials');
+		ok(await hal.as.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: OTHER }));
+		ok(await hal.as.get('/api/v1/me'));
+		await until('the other session is over', async () => (await http.get('/api/v1/me', { token: other.access_token })).status === 401, { within: 1000 });
+		ok(await login(hal.email, OTHER));
+		for (const [n, password] of ['One-more-password-1', 'One-more-password-2', 'One-more-password-3'].entries())
+			ok(await hal.as.post('/api/v1/auth/change-password', { current_password: n ? `One-more-password-${n}` : OTHER, new_password: password }));
+		const r = await hal.as.post('/api/v1/auth/change-password', { current_password: 'One-more-password-3', new_password: PASSWORD });
+		assert.equal(r.json.errors?.[0].type, 'password_used', String(r));
+	});
+
+	test('guesses at the password are counted there too', async () => {
+		const ida = await person('ida');
+		for (let n = 0; n < 5; n++)
+			problem(await ida.as.post('/api/v1/auth/change-password', { current_password: `Guess-number-${n}`, new_password: OTHER }), 'invalid-credentials');
+		problem(await ida.as.post('/api/v1/auth/change-password', { current_password: PASSWORD, new_password: OTHER }), 'too-many-attempts');
+		problem(await ida.as.post('/api/v1/auth/reauthenticate', { password: PASSWORD }), 'too-many-attempts');
+		await forget();
+	});
+
+	test('moves to a new address by a link sent there; the old one is told', async () => {
+		const jan = await person('jan');
+		const next = address('jan-new');
+		problem(await jan.as.post('/api/v1/auth/change-email', { email: next, password: OTHER }), 'invalid-credentials');
+		ok(await jan.as.post('/api/v1/auth/change-email', { email: next, password: PASSWORD }));
+		const { token } = await box.next(next, /address/i);
+		assert.equal(ok(await jan.as.get('/api/v1/me')).user.email, jan.email);
+		ok(await post('change-email/confirm', { token }));
+		problem(await post('change-email/confirm', { token }), 'link-invalid');
+		await until('the new address shows', async () => ok(await jan.as.get('/api/v1/me')).user.email === next);
+		const told = await box.next(jan.email, /address.*changed|changed.*address/i);
+		assert.ok(told.text.includes(next));
+		ok(await login(next));
+		problem(await login(jan.email), 'invalid-credentials');
+	});
+
+	test('to a taken address: the same answer, and its owner is told', async () => {
+		const [kim, lea] = [await person('kim'), await person('lea')];
+		const r = await kim.as.post('/api/v1/auth/change-email', { email: lea.email, password: PASSWORD });
+		const s = await kim.as.post('/api/v1/auth/change-email', { email: address('free'), password: PASSWORD });
+		assert.deepEqual(ok(r), ok(s));
+		await box.next(lea.email, /already/i);
+	});
+
+	test('changes the profile, and nothing else (T19)', async () => {
+		const max = await person('max');
+		assert.equal(ok(await max.as.put('/api/v1/me', { display_name: 'Max M.', company_name: 'ACME' })).user.display_name, 'Max M.');
+		for (const more of [{ plan: 'pro' }, { email: 'x@example.com' }, { email_verified: true }, { platform_role: 'admin' }, { mfa_enabled: true }, { password_hash: 'x' }])
+			problem(await max.as.put('/api/v1/me', { display_name: 'x', ...more }), 'invalid-body');
+	});
+
+	test('shows the password again before what cannot be undone (T14)', async () => {
+		const ned = await person('ned');
+		await stack.rows(`UPDATE sessions SET proved_at = now() - interval '1 hour' WHERE user_id = '${ned.id}'`);
+		await until('it is too long ago', async () => (await ned.as.delete('/api/v1/me')).code === 'reauthentication-required');
+		problem(await ned.as.post('/api/v1/auth/reauthenticate', { password: OTHER }), 'invalid-credentials');
+		ok(await ned.as.post('/api/v1/auth/reauthenticate', { password: PASSWORD }));
+		await until('it may be done', async () => (await ned.as.delete('/api/v1/me')).status === 200);
+	});
+
+	test('gives the account up, and has it back by signing in within a month', async () => {
+		const ole = await person('ole');
+		ok(await ole.as.delete('/api/v1/me'));
+		await box.next(ole.email, /deleted/);
+		await until('the session is over', async () => (await ole.as.get('/api/v1/me')).status === 401, { within: 1000 });
+		ok(await login(ole.email));
+		assert.equal(await stack.one(`SELECT delete_after IS NULL FROM users WHERE id = '${ole.id}'`), 't');
+		const again = ok(await login(ole.email));
+		ok(await http.delete('/api/v1/me', { token: again.access_token }));
+		await stack.rows(`UPDATE users SET delete_after = now() WHERE id = '${ole.id}';
+			INSERT INTO jobs (id, kind, unique_key) VALUES (gen_random_uuid(), 'account.erase', 'erase') ON CONFLICT DO NOTHING`);
+		await until('it is erased', async () => (await stack.one(`SELECT count(*) FROM users WHERE id = '${ole.id}'`)) === '0');
+		problem(await login(ole.email), 'invalid-credentials');
+		assert.ok(Number(await stack.one(`SELECT count(*) FROM audit_logs WHERE user_id = '${ole.id}'`)) > 3, 'the trail stays');
+	});
+});
+
+describe('a link that signs in (E14)', () => {
+	const ask = (email) => post('magic-link', { email });
+	const use = (token, more = {}) => post('magic-link/verify', { token, ...more });
+
+	test('signs in once, with tokens or a cookie', async () => {
+		const pam = await person('pam');
+		ok(await ask(pam.email));
+		const { token } = await box.next(pam.email, /sign in/i);
+		const r = ok(await use(token));
+		ok(await http.get('/api/v1/me', { token: r.access_token }));
+		problem(await use(token), 'link-invalid');
+		ok(await ask(pam.email));
+		const second = await box.next(pam.email, /sign in/i, 2);
+		const cookie = await use(second.token, { session: 'cookie' });
+		ok(cookie);
+		assert.match(cookie.headers['set-cookie'][0], /^__Host-session=.{43};/);
+	});
+
+	test('fifty at once: one session', async () => {
+		const quin = await person('quin');
+		ok(await ask(quin.email));
+		const { token } = await box.next(quin.email, /sign in/i);
+		const all = await inParallel(Array.from({ length: 50 }), 16, () => use(token));
+		assert.equal(all.filter((r) => r.status === 200).length, 1);
+		assert.equal(await stack.one(`SELECT count(*) FROM sessions WHERE user_id = '${quin.id}' AND method = 'magic-link'`), '1');
+	});
+
+	test('whoever reads the mail has the account: a password that somebody set before is gone with its sessions (T4)', async () => {
+		const email = address('squat');
+		ok(await post('register', { email, password: PASSWORD, name: 'not the owner' }));
+		const squatter = ok(await login(email));
+		ok(await ask(email));
+		const { token } = await box.next(email, /sign in/i);
+		const owner = ok(await use(token));
+		assert.equal(owner.user.email_verified, true);
+		problem(await login(email), 'invalid-credentials');
+		await until('the squatter is out', async () => (await http.get('/api/v1/me', { token: squatter.access_token })).status === 401, { within: 1000 });
+		ok(await http.get('/api/v1/me', { token: owner.access_token }));
+	});
+
+	test('unknown addresses get the same answer', async () => {
+		const rae = await person('rae');
+		assert.deepEqual(ok(await ask(rae.email)), ok(await ask(address('nobody'))));
+	});
+});
+
+describe('what must not be seen', () => {
+	test('no password and no token is in a log, in the queue or in the table of mails (T33)', async () => {
+		const email = address('log');
+		const secret = `Secret-${randomBytes(8).toString('hex')}-Aa`;
+		ok(await post('register', { email, password: secret }));
+		const { token } = await box.next(email, /Confirm/);
+		ok(await verify(token));
+		ok(await login(email, secret));
+		ok(await post('magic-link', { email }));
+		const magic = (await box.next(email, /sign in/i)).token;
+		const { refresh_token, access_token } = ok(await post('magic-link/verify', { token: magic }));
+		const logs = ['api.log', 'slow.log', 'jobs.log', 'nginx.log', 'postgres.log', 'access.log'].map((f) => readFileSync(path.join(process.env.TEST_STATE, 'log', f), 'latin1')).join('\n');
+		const tables = JSON.stringify(await stack.rows(`SELECT j::text FROM jobs j UNION ALL SELECT m::text FROM mails m UNION ALL SELECT s::text FROM sessions s UNION ALL SELECT o::text FROM one_time_tokens o UNION ALL SELECT a::text FROM audit_logs a`));
+		for (const [name, s] of Object.entries({ secret, token, magic, refresh_token, access_token })) {
+			assert.ok(!logs.includes(s), `${name} is in a log`);
+			assert.ok(!tables.includes(s), `${name} is in a table`);
+		}
+	});
+});
