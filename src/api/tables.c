@@ -8,6 +8,7 @@ extern const struct qn_route_table apikey_table;
 extern const struct qn_route_table registration_table;
 extern const struct qn_route_table password_table;
 extern const struct qn_route_table address_table;
+extern const struct qn_route_table staff_table;
 extern const struct qn_route_table workspace_table;
 extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
@@ -22,6 +23,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &registration_table,
     &password_table,
     &address_table,
+    &staff_table,
     &workspace_table,
     &graph_table,
     &share_table,

@@ -1,4 +1,4 @@
-/* user, token, jobs. */
+/* keys, token, jobs. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,67 +17,6 @@
 #include "quoin/store/job.h"
 #include "quoin/store/session.h"
 #include "quoin/store/user.h"
-
-/* The first line of standard input, without its end. */
-static bool read_password(char *out, size_t size, struct qn_span *ret)
-{
-	if (fgets(out, (int)size, stdin) == NULL)
-		return false;
-	*ret = (struct qn_span){out, strcspn(out, "\r\n")};
-	return true;
-}
-
-/* An operator's choice is not judged, but for its length. */
-static int set_password(struct ctl *c, const char *app_id, const char *email)
-{
-	char text[QN_PASSWORD_MOST + 3], hash[QN_PASSWORD_HASH_MAX];
-	struct qn_hasher hasher;
-	struct qn_span password;
-	struct user user;
-	int64_t ended;
-
-	enum qn_err e = user_by_email(c->db, c->arena, app_id, email, &user);
-	if (e == QN_OK && !read_password(text, sizeof(text), &password))
-		e = QN_INVALID;
-	qn_hasher_init(&hasher, c->conf, NULL, 0, 1);
-	if (e == QN_OK)
-		e = qn_password_hash(&hasher, password, hash);
-	qn_wipe(text, sizeof(text));
-	if (e == QN_OK)
-		e = account_set_password(c->db, c->arena, app_id, user.id, hash);
-	if (e == QN_OK)
-		e = session_revoke_all(
-		    c->db, c->arena, app_id, user.id, NULL, "password set by an operator", &ended);
-	if (e != QN_OK)
-		return ctl_fail(c, email, e);
-	printf("%s: the password is set; %" PRId64 " sessions ended\n", email, ended);
-	return CTL_OK;
-}
-
-int ctl_user(struct ctl *c, int argc, char **argv)
-{
-	const char *app = ctl_option(&argc, argv, "--app");
-	struct user user;
-
-	if (app != NULL && argc == 2 && strcmp(argv[0], "password") == 0) {
-		const char *id = ctl_app_id(c, app);
-		return id != NULL ? set_password(c, id, argv[1]) : CTL_FAILED;
-	}
-	if (app == NULL || argc != 2 || strcmp(argv[0], "add") != 0)
-		return ctl_usage("user");
-	if (!qn_address_ok(qn_span_of(argv[1]))) {
-		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", argv[1]);
-		return CTL_FAILED;
-	}
-	const char *app_id = ctl_app_id(c, app);
-	if (app_id == NULL)
-		return CTL_FAILED;
-	enum qn_err e = user_add(c->db, c->arena, app_id, argv[1], &user);
-	if (e != QN_OK)
-		return ctl_fail(c, argv[1], e);
-	printf("%s %s\n", user.id, user.email);
-	return CTL_OK;
-}
 
 static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user,
     int64_t minutes, const char **ret)

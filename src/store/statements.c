@@ -6,6 +6,7 @@ extern const struct qn_stmt_set user_set;
 extern const struct qn_stmt_set credential_set;
 extern const struct qn_stmt_set account_set;
 extern const struct qn_stmt_set session_set;
+extern const struct qn_stmt_set staff_set;
 extern const struct qn_stmt_set apikey_set;
 extern const struct qn_stmt_set attempt_set;
 extern const struct qn_stmt_set audit_set;
@@ -23,6 +24,7 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &credential_set,
     &account_set,
     &session_set,
+    &staff_set,
     &apikey_set,
     &attempt_set,
     &audit_set,

@@ -99,7 +99,7 @@ before(async () => {
 	people = {};
 	for (const name of ['owner', 'read', 'write', 'admin', 'stranger', 'suspended'])
 		people[name] = await t.user(name);
-	await t.stack.rows(`UPDATE users SET suspended_at = now() WHERE id = '${people.suspended.id}'`);
+	await t.stack.rows(`UPDATE users SET suspended_at = now() WHERE id = '${people.suspended.id}'; UPDATE users SET platform_role = 'admin' WHERE id = '${people.owner.id}'`);
 	await makeWorld();
 });
 after(() => t?.stop());

@@ -1,0 +1,190 @@
+/* user: what an operator does of accounts. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "quoin/auth/password.h"
+#include "quoin/base/rand.h"
+#include "quoin/net/address.h"
+#include "quoin/store/account.h"
+#include "quoin/store/session.h"
+#include "quoin/store/staff.h"
+#include "quoin/store/user.h"
+
+enum { LIST_MOST = 1000 };
+
+/* The first line of standard input, without its end. */
+static bool read_password(char *out, size_t size, struct qn_span *ret)
+{
+	if (fgets(out, (int)size, stdin) == NULL)
+		return false;
+	*ret = (struct qn_span){out, strcspn(out, "\r\n")};
+	return true;
+}
+
+/* An operator's choice is not judged, but for its length. */
+static int set_password(struct ctl *c, const char *app_id, const char *email)
+{
+	char text[QN_PASSWORD_MOST + 3], hash[QN_PASSWORD_HASH_MAX];
+	struct qn_hasher hasher;
+	struct qn_span password;
+	struct user user;
+	int64_t ended;
+
+	enum qn_err e = user_by_email(c->db, c->arena, app_id, email, &user);
+	if (e == QN_OK && !read_password(text, sizeof(text), &password))
+		e = QN_INVALID;
+	qn_hasher_init(&hasher, c->conf, NULL, 0, 1);
+	if (e == QN_OK)
+		e = qn_password_hash(&hasher, password, hash);
+	qn_wipe(text, sizeof(text));
+	if (e == QN_OK)
+		e = account_set_password(c->db, c->arena, app_id, user.id, hash);
+	if (e == QN_OK)
+		e = session_revoke_all(
+		    c->db, c->arena, app_id, user.id, NULL, "password set by an operator", &ended);
+	if (e != QN_OK)
+		return ctl_fail(c, email, e);
+	printf("%s: the password is set; %" PRId64 " sessions ended\n", email, ended);
+	return CTL_OK;
+}
+
+static int add(struct ctl *c, const char *app_id, const char *email)
+{
+	struct user user;
+
+	if (!qn_address_ok(qn_span_of(email))) {
+		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", email);
+		return CTL_FAILED;
+	}
+	enum qn_err e = user_add(c->db, c->arena, app_id, email, &user);
+	if (e != QN_OK)
+		return ctl_fail(c, email, e);
+	printf("%s %s\n", user.id, user.email);
+	return CTL_OK;
+}
+
+static void print_user(const struct staff_user *u)
+{
+	printf("%s %-40s %-10s%s%s%s%s%s\n", u->id, u->email != NULL ? u->email : "-", u->plan,
+	    u->email_verified == 1 ? "" : " unverified", u->mfa_enabled == 1 ? " mfa" : "",
+	    u->suspended == 1 ? " suspended" : "", u->platform_role != NULL ? " staff:" : "",
+	    u->platform_role != NULL ? u->platform_role : "");
+}
+
+/* The newest; those whose address begins with `email`, when it is given. */
+static int list(struct ctl *c, const char *app_id, const char *email)
+{
+	struct qn_list users;
+	enum qn_err e =
+	    staff_users(c->db, c->arena, app_id, email, (struct page){NULL, LIST_MOST}, &users);
+	const struct staff_user *rows = users.items;
+
+	if (e != QN_OK)
+		return ctl_fail(c, "users", e);
+	for (size_t i = 0; i < users.n; i++)
+		print_user(&rows[i]);
+	return CTL_OK;
+}
+
+static int suspend(struct ctl *c, const char *app_id, const char *id)
+{
+	struct staff_user u;
+	enum qn_err e = staff_suspend(c->db, c->arena, app_id, id, true, &u);
+
+	if (e == QN_OK)
+		print_user(&u);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
+}
+
+static int unsuspend(struct ctl *c, const char *app_id, const char *id)
+{
+	struct staff_user u;
+	enum qn_err e = staff_suspend(c->db, c->arena, app_id, id, false, &u);
+
+	if (e == QN_OK)
+		print_user(&u);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
+}
+
+static int sign_out(struct ctl *c, const char *app_id, const char *id)
+{
+	int64_t ended;
+	enum qn_err e =
+	    session_revoke_all(c->db, c->arena, app_id, id, NULL, "ended by an operator", &ended);
+
+	if (e != QN_OK)
+		return ctl_fail(c, id, e);
+	printf("%" PRId64 " sessions ended\n", ended);
+	return CTL_OK;
+}
+
+static int set_role(struct ctl *c, const char *app_id, const char *id, const char *role)
+{
+	struct staff_user u;
+	enum qn_err e = staff_set_role(
+	    c->db, c->arena, app_id, id, strcmp(role, "none") == 0 ? NULL : role, &u);
+
+	if (e == QN_OK)
+		print_user(&u);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
+}
+
+/* By address; list takes none, or what addresses begin with. */
+static const struct {
+	const char *name;
+	int (*run)(struct ctl *c, const char *app_id, const char *what);
+	bool by_id;
+} verbs[] = {
+    {"add", add, false},
+    {"password", set_password, false},
+    {"list", list, false},
+    {"suspend", suspend, true},
+    {"unsuspend", unsuspend, true},
+    {"sign-out", sign_out, true},
+};
+
+static const char *id_of(struct ctl *c, const char *app_id, const char *email)
+{
+	struct user user;
+	enum qn_err e = user_by_email(c->db, c->arena, app_id, email, &user);
+
+	if (e == QN_OK)
+		return user.id;
+	ctl_fail(c, email, e);
+	return NULL;
+}
+
+static int run(struct ctl *c, const char *app_id, int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(argv[0], verbs[i].name) != 0)
+			continue;
+		if (argc == 1)
+			return verbs[i].run == list ? list(c, app_id, NULL) : ctl_usage("user");
+		const char *what = verbs[i].by_id ? id_of(c, app_id, argv[1]) : argv[1];
+		return what != NULL ? verbs[i].run(c, app_id, what) : CTL_FAILED;
+	}
+	return ctl_usage("user");
+}
+
+int ctl_user(struct ctl *c, int argc, char **argv)
+{
+	const char *app = ctl_option(&argc, argv, "--app"),
+		   *role = ctl_option(&argc, argv, "--role");
+
+	if (app == NULL || argc < 1 || argc > 2)
+		return ctl_usage("user");
+	const char *app_id = ctl_app_id(c, app);
+	if (app_id == NULL)
+		return CTL_FAILED;
+	if (strcmp(argv[0], "staff") != 0)
+		return run(c, app_id, argc, argv);
+	if (argc != 2 || role == NULL ||
+	    (strcmp(role, "none") != 0 && strcmp(role, "support") != 0 &&
+		strcmp(role, "admin") != 0))
+		return ctl_usage("user");
+	const char *id = id_of(c, app_id, argv[1]);
+	return id != NULL ? set_role(c, app_id, id, role) : CTL_FAILED;
+}
