@@ -43,4 +43,5 @@ only jwt src/auth/
 only sodium src/auth/password.c
 only liboath/ src/auth/totp.c
 only qrencode src/auth/qr.c
+only fido src/auth/cosekey.c
 exit "$failed"
