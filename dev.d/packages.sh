@@ -1,7 +1,8 @@
 # What has to be on the machine: Debian packages by verb, npm packages by lock file.
 
 PACKAGES_BUILD=(gcc libc6-dev make autoconf automake pkg-config libfcgi-dev libpq-dev libmemcached-dev
-	libjson-c-dev libssl-dev libcurl4-openssl-dev libjwt-dev libsodium-dev)
+	libjson-c-dev libssl-dev libcurl4-openssl-dev libjwt-dev libsodium-dev liboath-dev libqrencode-dev
+	libfido2-dev libcbor-dev)
 PACKAGES_RUN=(nginx memcached postgresql-15)
 
 # need PACKAGE...: installs those that are missing, or says how and stops.

@@ -41,4 +41,7 @@ only json-c tests/fuzz/
 only curl/ src/net/
 only jwt src/auth/
 only sodium src/auth/password.c
+only liboath/ src/auth/totp.c
+only qrencode src/auth/qr.c
+only fido src/auth/cosekey.c
 exit "$failed"
