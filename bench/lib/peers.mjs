@@ -1,12 +1,15 @@
 // The programs Quoin is measured beside: how each is built and started. All get the same statements, the
-// same key set and the same two processes (or threads); each listens on a loopback port of its own.
+// same key set and the same two processes (or threads); each listens on a loopback port of its own, and sits behind
+// an nginx of its own with Quoin's settings.
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { start_proxy } from './nginx.mjs';
 import { family, free_port, private_mib, run, start, until } from './sh.mjs';
 
 const PEERS = fileURLToPath(new URL('../peers', import.meta.url));
 const BIN = fileURLToPath(new URL('../results/bin', import.meta.url));
 const PROCESSES = '2';
+export const WITHOUT_NGINX = ', no nginx';
 
 const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
 
@@ -45,12 +48,13 @@ const all = {
     build: () => run('/usr/bin/python3', ['-c', 'import fastapi, asyncpg, uvicorn, uvloop, httptools, jwt, cryptography']),
     command: (port) => ['/usr/bin/python3', '-m', 'uvicorn', 'main:app', '--app-dir', `${PEERS}/fastapi`,
       '--host', '127.0.0.1', '--port', String(port), '--workers', PROCESSES, '--loop', 'uvloop', '--http', 'httptools',
-      '--no-access-log', '--log-level', 'error', '--backlog', '4096'],
+      '--no-access-log', '--log-level', 'error', '--backlog', '4096', '--timeout-keep-alive', '75'],
   },
 };
 export const PEER_NAMES = Object.keys(all);
 
-export async function start_peer(name, stack, pool = all[name].pool) {
+// Gives the peer behind its nginx and, as `direct`, by itself.
+export async function start_peer(name, stack, dir, pool = all[name].pool) {
   const peer = all[name];
   await peer.build();
   const port = await free_port();
@@ -65,13 +69,17 @@ export async function start_peer(name, stack, pool = all[name].pool) {
       PEER_AUDIENCE: stack.audience ?? '', PEER_APP: stack.owner.app,
     },
   });
-  const target = {
-    name, port, auth: stack.auth, host: `127.0.0.1:${port}`, constant: '/health',
+  const direct = {
+    name: `${name}${WITHOUT_NGINX}`, port, auth: stack.auth, host: stack.host, constant: '/health',
     serving: () => family(child.pid),
+  };
+  await until(`${name} on port ${port}`, () => answers(direct), child);
+  const nginx = await start_proxy(stack, `${dir}/nginx-${name}`, { port, probe: direct.constant });
+  return {
+    ...direct, name, port: nginx.port, direct,
+    serving: () => [...family(child.pid), ...family(nginx.pid)],
     memory: () => ({ private_mib: family(child.pid).map(private_mib) }),
   };
-  await until(`${name} on port ${port}`, () => answers(target), child);
-  return target;
 }
 
 async function answers(target) {

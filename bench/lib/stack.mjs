@@ -20,7 +20,7 @@ export async function open_stack(options, dir) {
   const run_dir = /^QUOIN_RUN_DIR=(.*)$/m.exec(text('quoin.env'))[1];
   const { uid, gid } = statSync(run_dir);
   const stack = {
-    state, as: process.getuid() === 0 ? { uid, gid } : {},
+    state, host: HOST, as: process.getuid() === 0 ? { uid, gid } : {},
     db: { host: run_dir, port: 5432, user: 'quoin', name: 'quoin' },
     admin: { host: run_dir, port: 5432, user: 'postgres', name: 'quoin' }, // seeds, vacuums; no time-outs
     auth: { token: '' },

@@ -50,6 +50,6 @@ ${about.cpus} CPUs shared with the load generator, ${about.workers} workers; oth
   }
   console.log('');
   for (const v of judged) {
-    console.log(`${v.held ? 'held  ' : 'MISSED'}  ${v.what}: ${v.value.toFixed(2)} (${v.text})`);
+    console.log(`${{ true: 'held  ', false: 'MISSED', null: '      ' }[v.held]}  ${v.what}: ${v.value.toFixed(2)} (${v.text})`);
   }
 }

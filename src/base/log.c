@@ -52,9 +52,13 @@ void qn_log_begin(struct qn_logline *l, enum qn_level level, const char *message
 	l->level = level;
 	qn_buf_init(&l->buf, LINE_MAX_BYTES);
 	qn_time_print(now, qn_now());
-	qn_buf_printf(&l->buf,
-	    "{\"timestamp\":\"%s\",\"level\":\"%s\",\"logger\":\"%s\",\"message\":", now,
-	    level_name(level), log_logger);
+	qn_buf_str(&l->buf, "{\"timestamp\":\"");
+	qn_buf_str(&l->buf, now);
+	qn_buf_str(&l->buf, "\",\"level\":\"");
+	qn_buf_str(&l->buf, level_name(level));
+	qn_buf_str(&l->buf, "\",\"logger\":\"");
+	qn_buf_str(&l->buf, log_logger);
+	qn_buf_str(&l->buf, "\",\"message\":");
 	qn_buf_json(&l->buf, message, strnlen(message, LINE_MAX_BYTES / 8));
 }
 
@@ -64,6 +68,13 @@ static bool fits(const struct qn_logline *l, size_t more)
 	return l->buf.n + more + 64 < LINE_MAX_BYTES;
 }
 
+static void add_name(struct qn_logline *l, const char *name)
+{
+	qn_buf_str(&l->buf, ",\"");
+	qn_buf_str(&l->buf, name);
+	qn_buf_str(&l->buf, "\":");
+}
+
 void qn_log_str(struct qn_logline *l, const char *name, const char *value)
 {
 	if (value == NULL)
@@ -71,7 +82,7 @@ void qn_log_str(struct qn_logline *l, const char *name, const char *value)
 	size_t n = strnlen(value, 512);
 	if (!fits(l, strlen(name) + 6 * n))
 		return;
-	qn_buf_printf(&l->buf, ",\"%s\":", name);
+	add_name(l, name);
 	qn_buf_json(&l->buf, value, n);
 }
 
@@ -79,9 +90,7 @@ void qn_log_i64(struct qn_logline *l, const char *name, int64_t value)
 {
 	if (!fits(l, strlen(name) + 24))
 		return;
-	qn_buf_str(&l->buf, ",\"");
-	qn_buf_str(&l->buf, name);
-	qn_buf_str(&l->buf, "\":");
+	add_name(l, name);
 	qn_buf_i64(&l->buf, value);
 }
 

@@ -126,14 +126,22 @@ const char *qn_fcgi_param(const struct qn_fcgi *f, const char *name)
 	return FCGX_GetParam(name, f->request.envp);
 }
 
-int qn_fcgi_param_count(const struct qn_fcgi *f, const char *name)
+/* One walk over all that was sent: this is asked of every request. */
+const char *qn_fcgi_repeated(const struct qn_fcgi *f, const struct qn_span *names, size_t n)
 {
-	size_t n = strlen(name);
-	int count = 0;
+	uint32_t seen = 0;
 
-	for (char **e = f->request.envp; e != NULL && *e != NULL; e++)
-		count += strncmp(*e, name, n) == 0 && (*e)[n] == '=';
-	return count;
+	for (char **e = f->request.envp; e != NULL && *e != NULL; e++) {
+		size_t len = strcspn(*e, "=");
+		for (size_t i = 0; i < n; i++) {
+			if (names[i].n != len || memcmp(names[i].p, *e, len) != 0)
+				continue;
+			if (seen & UINT32_C(1) << i)
+				return names[i].p;
+			seen |= UINT32_C(1) << i;
+		}
+	}
+	return NULL;
 }
 
 ssize_t qn_fcgi_read(struct qn_fcgi *f, void *p, size_t n)

@@ -304,21 +304,31 @@ static void add_cookie(struct qn_buf *h, const char *name, const char *value, in
 		    name, value, value[0] != '\0' ? seconds : 0);
 }
 
+static void add_line(struct qn_buf *h, const char *name, const char *value)
+{
+	qn_buf_str(h, name);
+	qn_buf_str(h, value);
+	qn_buf_str(h, "\r\n");
+}
+
 static void add_header(
     struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status, size_t n)
 {
 	if (status != 200)
 		qn_buf_printf(h, "Status: %d %s\r\n", status, status_title(status));
-	qn_buf_printf(h, "X-Request-Id: %s\r\n", r->id);
-	if (status != 304)
-		qn_buf_printf(
-		    h, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type(r, e), n);
+	add_line(h, "X-Request-Id: ", r->id);
+	if (status != 304) {
+		add_line(h, "Content-Type: ", content_type(r, e));
+		qn_buf_str(h, "Content-Length: ");
+		qn_buf_i64(h, (int64_t)n);
+		qn_buf_str(h, "\r\n");
+	}
 	if (r->etag != NULL) /* on a conflict too: it names the version that is there */
-		qn_buf_printf(h, "ETag: %s\r\n", r->etag);
+		add_line(h, "ETag: ", r->etag);
 	if (r->next != NULL && e == QN_OK)
 		add_link(h, r);
 	if (r->location != NULL && status == 302)
-		qn_buf_printf(h, "Location: %s\r\n", r->location);
+		add_line(h, "Location: ", r->location);
 	add_cookie(h, "__Host-session", r->set_cookie, SESSION_S);
 	add_cookie(h, "__Host-flow", r->set_flow, FLOW_S);
 	if (r->replayed)

@@ -12,25 +12,25 @@
 enum { NO_BODY_BYTES = 1024 };
 
 /* What may decide something must come once: a second one is a way around the first (S5). */
-static const char *const once[] = {
-    "REQUEST_METHOD",
-    "REQUEST_URI",
-    "CONTENT_TYPE",
-    "CONTENT_LENGTH",
-    "REMOTE_ADDR",
-    "QUOIN_APP",
-    "HTTP_AUTHORIZATION",
-    "HTTP_X_API_KEY",
-    "HTTP_COOKIE",
-    "HTTP_ORIGIN",
-    "HTTP_HOST",
-    "HTTP_IF_MATCH",
-    "HTTP_IF_NONE_MATCH",
-    "HTTP_IDEMPOTENCY_KEY",
-    "HTTP_CONTENT_TYPE",
-    "HTTP_CONTENT_LENGTH",
-    NULL,
+static const struct qn_span once[] = {
+    QN_SPAN_LIT("REQUEST_METHOD"),
+    QN_SPAN_LIT("REQUEST_URI"),
+    QN_SPAN_LIT("CONTENT_TYPE"),
+    QN_SPAN_LIT("CONTENT_LENGTH"),
+    QN_SPAN_LIT("REMOTE_ADDR"),
+    QN_SPAN_LIT("QUOIN_APP"),
+    QN_SPAN_LIT("HTTP_AUTHORIZATION"),
+    QN_SPAN_LIT("HTTP_X_API_KEY"),
+    QN_SPAN_LIT("HTTP_COOKIE"),
+    QN_SPAN_LIT("HTTP_ORIGIN"),
+    QN_SPAN_LIT("HTTP_HOST"),
+    QN_SPAN_LIT("HTTP_IF_MATCH"),
+    QN_SPAN_LIT("HTTP_IF_NONE_MATCH"),
+    QN_SPAN_LIT("HTTP_IDEMPOTENCY_KEY"),
+    QN_SPAN_LIT("HTTP_CONTENT_TYPE"),
+    QN_SPAN_LIT("HTTP_CONTENT_LENGTH"),
 };
+_Static_assert(sizeof(once) / sizeof(once[0]) <= 32, "qn_fcgi_repeated takes no more");
 
 void qn_fault_add(
     struct qn_request *r, const char *where, const char *field, const char *msg, const char *type)
@@ -163,12 +163,9 @@ enum qn_err qn_request_read(struct qn_request *r)
 		r->why = "no REQUEST_METHOD or REQUEST_URI";
 		return QN_BAD_REQUEST;
 	}
-	for (size_t i = 0; once[i] != NULL; i++) {
-		if (qn_fcgi_param_count(r->fcgi, once[i]) > 1) {
-			r->why = once[i];
-			return QN_BAD_REQUEST;
-		}
-	}
+	r->why = qn_fcgi_repeated(r->fcgi, once, sizeof(once) / sizeof(once[0]));
+	if (r->why != NULL)
+		return QN_BAD_REQUEST;
 	r->head = strcmp(method, "HEAD") == 0;
 	r->method = qn_method_by_name(method);
 	r->path = qn_path_canonical(r->arena, target, &r->query_string);

@@ -91,12 +91,23 @@ struct qn_span qn_rows_bytes(const struct qn_rows *rows, size_t row, int column)
 	    (size_t)PQgetlength(rows->res, (int)row, column)};
 }
 
+/* PQfnumber would copy and fold each name: those of our statements are in lower case. */
+static int column_of(const PGresult *res, const char *name)
+{
+	int n = PQnfields(res);
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(PQfname(res, i), name) == 0)
+			return i;
+	return -1;
+}
+
 static void map_columns(struct qn_rows *rows, const struct qn_object *o)
 {
 	if (o->n > ROWS_FIELDS)
 		qn_fatal("object %s has too many fields", o->name);
 	for (size_t i = 0; i < o->n; i++)
-		rows->column[i] = PQfnumber(rows->res, o->fields[i].name);
+		rows->column[i] = column_of(rows->res, o->fields[i].name);
 	rows->mapped = o;
 }
 

@@ -1,5 +1,5 @@
-// The peer in gin + pgx: one process on GOMAXPROCS threads, a pgxpool that prepares and caches statements,
-// verified tokens and their users cached for a minute; stored JSON passes through as json.RawMessage.
+// The peer in gin + pgx: one process on GOMAXPROCS threads, tokens verified by golang-jwt, a pgxpool that prepares
+// and caches statements; stored JSON passes through as json.RawMessage.
 package main
 
 import (
@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -32,19 +31,11 @@ type key struct {
 	public    interface{}
 }
 
-type user struct {
-	id    string
-	until time.Time
-}
-
 type server struct {
-	pool                    *pgxpool.Pool
-	app, issuer, audience   string
-	keys                    map[string]key
-	read, list, write, user string
-
-	lock  sync.RWMutex
-	known map[string]user // by token
+	pool                  *pgxpool.Pool
+	app, issuer, audience string
+	keys                  map[string]key
+	read, list, write     string
 }
 
 func must(err error) {
@@ -78,7 +69,7 @@ func loadKeys(path string) map[string]key {
 }
 
 // verify gives the subject; the algorithm comes from the key, never from the token.
-func (s *server) verify(token string) (string, time.Time, error) {
+func (s *server) verify(token string) (string, error) {
 	claims := jwt.MapClaims{}
 	_, err := jwt.ParseWithClaims(token, claims, func(t *jwt.Token) (interface{}, error) {
 		kid, _ := t.Header["kid"].(string)
@@ -89,15 +80,14 @@ func (s *server) verify(token string) (string, time.Time, error) {
 		return k.public, nil
 	})
 	if err != nil {
-		return "", time.Time{}, err
+		return "", err
 	}
-	exp, _ := claims["exp"].(float64)
 	sub, _ := claims["sub"].(string)
-	if !claims.VerifyIssuer(s.issuer, true) || exp == 0 || sub == "" ||
+	if !claims.VerifyIssuer(s.issuer, true) || !claims.VerifyExpiresAt(time.Now().Unix(), true) || sub == "" ||
 		(s.audience != "" && !claims.VerifyAudience(s.audience, true)) {
-		return "", time.Time{}, errors.New("claims")
+		return "", errors.New("claims")
 	}
-	return sub, time.Unix(int64(exp), 0), nil
+	return sub, nil
 }
 
 func (s *server) authenticate(c *gin.Context) {
@@ -106,34 +96,12 @@ func (s *server) authenticate(c *gin.Context) {
 		refuse(c, http.StatusUnauthorized, "Not authenticated")
 		return
 	}
-	token := header[len("Bearer "):]
-	now := time.Now()
-	s.lock.RLock()
-	hit, ok := s.known[token]
-	s.lock.RUnlock()
-	if !ok || now.After(hit.until) {
-		sub, exp, err := s.verify(token)
-		if err != nil {
-			refuse(c, http.StatusUnauthorized, "Invalid token")
-			return
-		}
-		hit = user{until: now.Add(time.Minute)}
-		if exp.Before(hit.until) {
-			hit.until = exp
-		}
-		err = s.pool.QueryRow(c, s.user, s.app, s.issuer, sub).Scan(&hit.id)
-		if err != nil {
-			fail(c, err, http.StatusUnauthorized, "Unknown user")
-			return
-		}
-		s.lock.Lock()
-		if len(s.known) > 10000 {
-			s.known = map[string]user{}
-		}
-		s.known[token] = hit
-		s.lock.Unlock()
+	sub, err := s.verify(header[len("Bearer "):])
+	if err != nil {
+		refuse(c, http.StatusUnauthorized, "Invalid token")
+		return
 	}
-	c.Set("user", hit.id)
+	c.Set("sub", sub)
 }
 
 func refuse(c *gin.Context, status int, detail string) {
@@ -160,7 +128,7 @@ type graph struct {
 
 func (s *server) get(c *gin.Context) {
 	var g graph
-	err := s.pool.QueryRow(c, s.read, c.Param("id"), s.app, c.GetString("user")).
+	err := s.pool.QueryRow(c, s.read, c.Param("id"), s.app, s.issuer, c.GetString("sub")).
 		Scan(&g.ID, &g.Name, &g.Version, &g.Created, &g.Updated, (*[]byte)(&g.Data))
 	if err != nil {
 		fail(c, err, http.StatusNotFound, "Graph not found")
@@ -188,7 +156,7 @@ func (s *server) save(c *gin.Context) {
 	}
 	var outcome string
 	var version *int32
-	err := s.pool.QueryRow(c, s.write, c.Param("id"), s.app, c.GetString("user"), body.Name, data, sum, size,
+	err := s.pool.QueryRow(c, s.write, c.Param("id"), s.app, s.issuer, c.GetString("sub"), body.Name, data, sum, size,
 		body.Message).Scan(&outcome, &version)
 	switch {
 	case err != nil:
@@ -209,7 +177,7 @@ func (s *server) graphs(c *gin.Context) {
 	if err != nil || limit < 1 || limit > 200 {
 		limit = 50
 	}
-	rows, err := s.pool.Query(c, s.list, c.Param("id"), s.app, c.GetString("user"), limit)
+	rows, err := s.pool.Query(c, s.list, c.Param("id"), s.app, s.issuer, c.GetString("sub"), limit)
 	if err != nil {
 		fail(c, err, http.StatusNotFound, "Workspace not found")
 		return
@@ -256,9 +224,9 @@ func main() {
 	pool, err := pgxpool.ConnectConfig(context.Background(), config)
 	must(err)
 	s := &server{
-		pool: pool, known: map[string]user{}, keys: loadKeys(os.Getenv("PEER_JWKS")),
+		pool: pool, keys: loadKeys(os.Getenv("PEER_JWKS")),
 		app: os.Getenv("PEER_APP"), issuer: os.Getenv("PEER_ISSUER"), audience: os.Getenv("PEER_AUDIENCE"),
-		read: sql("read"), list: sql("list"), write: sql("write"), user: sql("user"),
+		read: sql("read"), list: sql("list"), write: sql("write"),
 	}
 
 	gin.SetMode(gin.ReleaseMode)

@@ -1,2 +1,7 @@
--- $1 document, $2 app, $3 user, $4 name, $5 data, $6 its SHA-256, $7 its size, $8 message
-SELECT outcome, version FROM document_save($2, $3, 'graph', $1, NULL, $4, NULL, $5, $6, $7, $8)
+-- $1 document, $2 app, $3 issuer, $4 subject, $5 name, $6 data, $7 its SHA-256, $8 its size, $9 message
+-- No row: no such user.
+SELECT s.outcome, s.version
+  FROM identities i
+  JOIN users u ON u.id = i.user_id AND u.suspended_at IS NULL
+  CROSS JOIN LATERAL document_save(i.app_id, i.user_id, 'graph', $1, NULL, $5, NULL, $6, $7, $8, $9) s
+ WHERE i.app_id = $2 AND i.issuer = $3 AND i.subject = $4

@@ -29,9 +29,10 @@ enum qn_accepted qn_fcgi_accept(struct qn_fcgi *f, int timeout_ms, const sigset_
 /* Reads one request from a connected socket: what qn_fcgi_accept does after accept(2). Takes fd over. */
 enum qn_accepted qn_fcgi_take(struct qn_fcgi *f, int fd);
 
-/* A parameter, or NULL; and how often it was sent (repeated headers come as repeated parameters). */
+/* A parameter, or NULL. */
 const char *qn_fcgi_param(const struct qn_fcgi *f, const char *name);
-int qn_fcgi_param_count(const struct qn_fcgi *f, const char *name);
+/* The first of n names (at most 32) that was sent more than once, as repeated headers are; or NULL. */
+const char *qn_fcgi_repeated(const struct qn_fcgi *f, const struct qn_span *names, size_t n);
 
 /* Up to n bytes of the body; 0 at its end, -1 when the client went away. */
 ssize_t qn_fcgi_read(struct qn_fcgi *f, void *p, size_t n);
