@@ -1,0 +1,80 @@
+// Whether there is an account does not show in the time that an answer takes (SECURITY T11): Welch's t of
+// interleaved samples stays below 4.5. ATTACK_SAMPLES=2000 takes as many as an attacker would; the default
+// is what a run of all tests has time for.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import process from 'node:process';
+import { after, before, describe, test } from 'node:test';
+
+import { Stack } from '../lib/stack.mjs';
+
+const APP = 'coditect', SAMPLES = Number(process.env.ATTACK_SAMPLES ?? 60);
+let stack, http, known;
+
+const address = (name) => `${name}.${randomBytes(6).toString('hex')}@example.com`;
+
+/** Welch's t; the slowest twentieth of each is left out, which is the machine's and not ours. */
+function welch(a, b) {
+	const [m, n] = [a, b].map((x) => [...x].sort((p, q) => p - q).slice(0, Math.ceil(x.length * 0.95)));
+	const mean = (x) => x.reduce((s, v) => s + v, 0) / x.length;
+	const variance = (x) => x.reduce((s, v) => s + (v - mean(x)) ** 2, 0) / (x.length - 1);
+	return Math.abs(mean(m) - mean(n)) / Math.sqrt(variance(m) / m.length + variance(n) / n.length);
+}
+
+/** Two requests in turns, in random order, one at a time: [ms of the first, ms of the second]. */
+async function timed(first, second, samples) {
+	const times = [[], []];
+	for (let n = -3; n < samples; n++) {
+		for (const k of Math.random() < 0.5 ? [0, 1] : [1, 0]) {
+			const from = performance.now();
+			await [first, second][k]();
+			if (n >= 0) // the first few warm up
+				times[k].push(performance.now() - from);
+		}
+		if (n % 4 === 0)
+			await stack.rows('DELETE FROM attempts');
+	}
+	return times;
+}
+
+async function alike(t, first, second, samples = SAMPLES) {
+	let value;
+	for (let tries = 0; tries < 3; tries++) { // a machine with other work may lean on one of them once
+		const [a, b] = await timed(first, second, samples);
+		value = welch(a, b);
+		t.diagnostic(`t = ${value.toFixed(2)} of ${samples} pairs`);
+		if (value < 4.5)
+			return;
+	}
+	assert.fail(`the times tell them apart: t = ${value}`);
+}
+
+const expect = (status, call) => async () => {
+	const r = await call();
+	assert.equal(r.status, status, String(r));
+};
+
+before(async () => {
+	stack = Stack.attach();
+	http = stack.http(APP);
+	known = await stack.account(APP, address('known'));
+});
+after(() => http?.close());
+
+describe('known and unknown addresses take the same time', () => {
+	const post = (route, body) => http.post(`/api/v1/auth/${route}`, body, { record: false });
+
+	test('login', (t) => alike(t,
+		expect(401, () => post('login', { email: known.email, password: 'Not-the-password-7' })),
+		expect(401, () => post('login', { email: address('nobody'), password: 'Not-the-password-7' }))));
+
+	test('register', (t) => alike(t,
+		expect(200, () => post('register', { email: known.email, password: 'Correct-horse-7-battery' })),
+		expect(200, () => post('register', { email: address('new'), password: 'Correct-horse-7-battery' })),
+		Math.ceil(SAMPLES / 3)));
+
+	for (const route of ['request-password-reset', 'magic-link', 'resend-verification'])
+		test(route, (t) => alike(t,
+			expect(200, () => post(route, { email: known.email })),
+			expect(200, () => post(route, { email: address('nobody') })), SAMPLES * 2));
+});
