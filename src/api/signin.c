@@ -42,7 +42,7 @@ static const struct qn_field reply_fields[] = {
 const struct qn_object signin_reply_object = QN_OBJECT("SignIn", struct signin_reply, reply_fields);
 
 /* Tiers are stored in lower case and shown as the app spells them (CONTRACT K6). */
-static const char *shown_tier(struct qn_request *r, const char *plan)
+const char *api_shown_tier(struct qn_request *r, const char *plan)
 {
 	char *tier = qn_strdup(r->arena, plan);
 
@@ -59,7 +59,7 @@ const struct api_user *api_user_of(struct qn_request *r, const struct account *w
 	    .id = qn_printf(r->arena, "%s%s", r->who.app->id_prefix, who->id),
 	    .email = who->email,
 	    .display_name = who->display_name,
-	    .tier = shown_tier(r, who->plan),
+	    .tier = api_shown_tier(r, who->plan),
 	    .email_verified = who->email_verified,
 	    .mfa_enabled = who->mfa_enabled,
 	    .created_at = who->created_at,
@@ -113,7 +113,7 @@ static enum qn_err access_token(struct qn_request *r, const struct account *who,
 	qn_buf_init(&more, JSON_BYTES);
 	qn_buf_printf(&more, "\"sid\":\"%s\",\"amr\":[\"%s\"],\"tier\":", session_id,
 	    aal == 2 ? "mfa" : "pwd");
-	const char *tier = shown_tier(r, who->plan);
+	const char *tier = api_shown_tier(r, who->plan);
 	qn_buf_json(&more, tier, strlen(tier));
 	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,
 	    .iss = app->own_issuer,

@@ -12,6 +12,8 @@ struct api_user {
 	qn_time created_at;
 };
 extern const struct qn_object api_user_object;
+/* In the arena. */
+const char *api_shown_tier(struct qn_request *r, const char *plan);
 const struct api_user *api_user_of(struct qn_request *r, const struct account *who);
 
 struct signin_reply {

@@ -3,6 +3,7 @@
 extern const struct qn_route_table health_table;
 extern const struct qn_route_table account_table;
 extern const struct qn_route_table signin_table;
+extern const struct qn_route_table whoami_table;
 extern const struct qn_route_table session_table;
 extern const struct qn_route_table apikey_table;
 extern const struct qn_route_table registration_table;
@@ -18,6 +19,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
     &account_table,
     &signin_table,
+    &whoami_table,
     &session_table,
     &apikey_table,
     &registration_table,

@@ -85,7 +85,7 @@ const call = (who, route, { ids, json = body(route), ...more } = {}) =>
 const OWN = new Set(['password.change', 'password.reauthenticate', 'account.delete']);
 
 /** The only routes for who has shown one factor of two. */
-const ONE_FACTOR = ['auth.logout'];
+const ONE_FACTOR = ['auth.logout', 'auth.whoami'];
 
 const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
 const ofCallers = () => routes.filter((r) => r.auth.includes('user') || r.auth.includes('key'));

@@ -276,6 +276,23 @@ describe('a browser', () => {
 	});
 });
 
+describe('whoami', () => {
+	const whoami = (how) => http.get('/api/v1/auth/whoami', how);
+
+	test('says what was shown and what it is worth', async () => {
+		const { access_token } = await signIn(ada);
+		const byToken = ok(await whoami(bearer(access_token)));
+		assert.deepEqual([byToken.kind, byToken.user_id, byToken.tier, byToken.aal, byToken.mfa_enabled], ['token', `usr_${ada.id}`, 'FREE', 1, false]);
+		assert.equal(byToken.session_id, JSON.parse(Buffer.from(access_token.split('.')[1], 'base64url')).sid);
+		const byCookie = ok(await whoami(withCookie(await browser(ada))));
+		assert.equal(byCookie.kind, 'session');
+		const { api_key, key } = ok(await http.post('/api/v1/api-keys', { scopes: ['auth:read'] }, bearer(access_token)));
+		const byKey = ok(await whoami({ token: null, headers: { 'x-api-key': api_key } }));
+		assert.deepEqual([byKey.kind, byKey.key_id, byKey.scopes, byKey.session_id], ['api_key', key.id, 'auth:read', undefined]);
+		problem(await whoami({ token: null }), 'not-authenticated');
+	});
+});
+
 describe('copies of sessions in memcached', () => {
 	const hex = (text) => createHash('sha256').update(text).digest('hex');
 	let app;
