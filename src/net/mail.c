@@ -12,7 +12,10 @@ static bool holds_secret(const struct sending *s, const char *why)
 	return false;
 }
 
-/* Others' words may be anything: control bytes become spaces, what is no UTF-8 a question mark. */
+/*
+ * Others' words may be anything: control bytes become spaces, and several of these one; what is no UTF-8
+ * becomes a question mark.
+ */
 static void clean(const char *from, char to[QN_MAIL_WHY])
 {
 	size_t len = strlen(from), k = 0;
@@ -25,7 +28,7 @@ static void clean(const char *from, char to[QN_MAIL_WHY])
 		bool c1 = n == 2 && c == 0xc2 && (unsigned char)from[i + 1] < 0xa0;
 		if (n == 0) {
 			to[k++] = '?';
-		} else if (c < 0x20 || c == 0x7f || c1) {
+		} else if (c <= 0x20 || c == 0x7f || c1) {
 			if (k > 0 && to[k - 1] != ' ')
 				to[k++] = ' ';
 		} else {

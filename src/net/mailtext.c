@@ -331,19 +331,19 @@ static const char *file_fault(
     struct qn_arena *a, const char *dir, const char *slug, const char *file)
 {
 	const struct qn_mail_app app = {slug, "Example", "https://example.com"};
-	const char *dot = strrchr(file, '.'), *why = NULL;
+	const char *dot = strrchr(file, '.'), *ending = dot != NULL ? dot + 1 : "", *why = NULL;
 	const char *name = dot != NULL ? qn_strndup(a, file, (size_t)(dot - file)) : "";
 	enum qn_mail_template t = qn_mail_template_by_name(name);
 	struct qn_mailtext made = {NULL, NULL, NULL};
 	struct qn_mail_vars vars;
 	struct filling f;
 
-	if (t == QN_MAIL__MAX || (strcmp(dot, ".txt") != 0 && strcmp(dot, ".html") != 0))
+	if (t == QN_MAIL__MAX || (strcmp(ending, "txt") != 0 && strcmp(ending, "html") != 0))
 		return qn_printf(a, "%s/%s/%s: there is no such template", dir, slug, file);
 	for (unsigned v = 0; v < QN_MAIL_VAR__MAX; v++)
 		vars.v[v] = variables[v].example;
 	set_up(&f, a, &app, t, "ann@example.com", &vars);
-	own(&f, dir, slug, name, dot + 1, &made, &why);
+	own(&f, dir, slug, name, ending, &made, &why);
 	return why;
 }
 

@@ -85,12 +85,15 @@ static void commanded(struct dialogue *d, const char *p, size_t n)
 	}
 }
 
-/* Lines of a refusal, without their codes but the first. */
+/* Lines of a refusal, with one code before them all. */
 static void replied(struct dialogue *d, const char *p, size_t n)
 {
 	if (n < 4 || (p[0] != '4' && p[0] != '5'))
 		return;
-	qn_buf_add(&d->reply, d->reply.n == 0 ? p : p + 3, d->reply.n == 0 ? n : n - 3);
+	if (d->reply.n == 0)
+		qn_buf_add(&d->reply, p, 3);
+	qn_buf_char(&d->reply, ' ');
+	qn_buf_add(&d->reply, p + 4, n - 4);
 }
 
 static int watch(CURL *c, curl_infotype type, char *p, size_t n, void *arg)
@@ -125,7 +128,7 @@ static void set_greeting(const struct sending *s, struct server *server)
 	    curl_url_set(own, CURLUPART_URL, qn_conf_str(s->conf, QN_CONF_KEY_QUOIN_PUBLIC_URL),
 		0) == CURLUE_OK &&
 	    (host = part_of(own, CURLUPART_HOST, 0)) != NULL)
-		curl_url_set(server->url, CURLUPART_PATH, host, 0);
+		curl_url_set(server->url, CURLUPART_PATH, qn_printf(s->arena, "/%s", host), 0);
 	curl_free(host);
 	curl_url_cleanup(own);
 }

@@ -64,14 +64,12 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "Allow http:// and non-public addresses for identity providers: for local tries only.") \
 	X(EMAIL_SERVER, STR, "", 0, 1000, true, \
 	    "Mail server: smtp://USER:PASSWORD@HOST:587 (with STARTTLS) or smtps://. Empty: SendGrid.") \
-	X(EMAIL_FROM, STR, "", 0, 320, true, \
-	    "Sender of mail for an app whose file names none.") \
+	X(EMAIL_FROM, STR, "", 0, 320, true, "Sender of mail for an app whose file names none.") \
 	X(EMAIL_CA_FILE, STR, "", 0, 400, true, \
 	    "Certificate authorities that mail servers are checked against (PEM). Empty: the system's.") \
 	X(SENDGRID_API_KEY, SECRET, "", 20, 200, true, \
 	    "Sends mail by SendGrid. Empty, and EMAIL_SERVER too: mail becomes files in QUOIN_MAIL_DIR.") \
-	X(SENDGRID_URL, STR, "https://api.sendgrid.com", 8, 200, true, \
-	    "Where SendGrid's API is.") \
+	X(SENDGRID_URL, STR, "https://api.sendgrid.com", 8, 200, true, "Where SendGrid's API is.") \
 	X(QUOIN_MAIL_DIR, STR, "/var/lib/quoin/mail", 1, 400, true, \
 	    "Where mail that nobody is there to send is kept, one file each.") \
 	X(QUOIN_MAIL_TEMPLATES, STR, "", 0, 400, true, \
