@@ -15,6 +15,8 @@ ALTER TABLE users
     ADD COLUMN last_login_at timestamptz,
     ADD COLUMN delete_after timestamptz; -- the account was given up; it is erased then
 
+CREATE INDEX users_delete_after ON users (delete_after) WHERE delete_after IS NOT NULL;
+
 DROP TRIGGER users_announce ON users;
 CREATE TRIGGER users_announce
     AFTER UPDATE OF plan, suspended_at, email, email_verified, mfa_enabled, platform_role, delete_after OR DELETE ON users
