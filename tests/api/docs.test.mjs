@@ -1,0 +1,37 @@
+// The guides as they are written: every ```sh block of docs/accounts.md, one after the other in one shell,
+// against this copy. A command that fails ends it.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { promisify } from 'node:util';
+
+import { dev, root, Stack } from '../lib/stack.mjs';
+
+const run = promisify(execFile);
+let stack, dir;
+
+before(async () => {
+	stack = Stack.attach();
+	await stack.rows('DELETE FROM attempts');
+	dir = mkdtempSync(path.join(os.tmpdir(), 'quoin-docs-'));
+	// The reader's ./dev is the one of this copy.
+	writeFileSync(path.join(dir, 'dev'), `#!/bin/sh\nverb=$1; shift\nexec '${dev}' "$verb" --state '${stack.state}' "$@"\n`, { mode: 0o755 });
+});
+after(() => dir && rmSync(dir, { recursive: true }));
+
+describe('docs', () => {
+	for (const name of ['accounts'])
+		test(`${name}.md works as written`, async () => {
+			const text = readFileSync(path.join(root, 'docs', `${name}.md`), 'utf8');
+			const blocks = [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((m) => m[1].replaceAll(':8080', `:${stack.port}`));
+			assert.ok(blocks.length > 3);
+			const script = `set -eo pipefail\n${blocks.map((b, n) => `echo; echo "== block ${n + 1}"\n${b}`).join('\n')}`;
+			const { stdout } = await run('bash', ['-c', script], { cwd: dir, timeout: 120_000 }).catch((e) => {
+				throw new Error(`${e.message}\n${e.stdout}\n${e.stderr}`);
+			});
+			assert.equal((stdout.match(/^== block/gm) ?? []).length, blocks.length);
+		});
+});
