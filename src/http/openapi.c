@@ -240,6 +240,7 @@ static void query_params(struct qn_buf *b, const struct qn_object *o, bool camel
 		*first = false;
 		qn_buf_str(b, "{\"in\":\"query\",\"name\":");
 		name_of(b, o->fields[i].name, camel);
+		qn_buf_str(b, o->fields[i].flags & QN_F_REQUIRED ? ",\"required\":true" : "");
 		qn_buf_str(b, ",\"schema\":");
 		schema_of(b, &o->fields[i], true, "");
 		qn_buf_char(b, '}');
