@@ -88,16 +88,26 @@ static const char *by_client(struct qn_request *r, const char *what, const char 
 	return qn_printf(r->arena, "%s\n%s\n%s", what, subject, net);
 }
 
+static const char *by_all(struct qn_request *r, const char *what, const char *subject)
+{
+	return qn_printf(r->arena, "%s\n%s", what, subject);
+}
+
 enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject)
 {
 	QN_TRY(count(r, by_client(r, what, ""), GUESSES_NET));
 	QN_TRY(count(r, by_client(r, what, subject), GUESSES));
-	return count(r, qn_printf(r->arena, "%s\n%s", what, subject), GUESSES_ALL);
+	return count(r, by_all(r, what, subject), GUESSES_ALL);
 }
 
+/* An office that signs in all day stays as free as it was; what others guessed stays counted. */
 enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject)
 {
-	return attempt_forget(r->db, r->arena, r->who.app->id, by_client(r, what, subject));
+	const char *app = r->who.app->id;
+
+	QN_TRY(attempt_refund(r->db, r->arena, app, by_client(r, what, ""), GUESSES_NET));
+	QN_TRY(attempt_refund(r->db, r->arena, app, by_all(r, what, subject), GUESSES_ALL));
+	return attempt_forget(r->db, r->arena, app, by_client(r, what, subject));
 }
 
 /* tokens */

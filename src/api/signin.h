@@ -58,7 +58,7 @@ enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
  * all subjects. QN_TOO_MANY, with r->retry_after_s, when it has to wait. Never inside a transaction.
  */
 enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject);
-/* It was right: this client's count for the subject begins anew. */
+/* It was right: it does not count, and this client's count for the subject begins anew. */
 enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject);
 
 enum { SIGNIN_DAYS = 30 };

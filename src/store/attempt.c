@@ -6,6 +6,9 @@
 
 #define ATTEMPT_STMTS(X) \
 	X(ATTEMPT_COUNT, WRITE, 3, "SELECT attempt($1, $2, $3::integer)") \
+	X(ATTEMPT_REFUND, WRITE, 3, \
+	    "UPDATE attempts SET tried = greatest(tried - 1, 0), blocked_until = CASE WHEN tried - 1 < " \
+	    "$3::integer THEN '-infinity' ELSE blocked_until END WHERE app_id = $1 AND subject = $2") \
 	X(ATTEMPT_FORGET, WRITE, 2, "DELETE FROM attempts WHERE app_id = $1 AND subject = $2")
 
 QN_STATEMENTS(attempt, ATTEMPT_STMTS);
@@ -21,6 +24,17 @@ enum qn_err attempt_count(struct qn_db *db, struct qn_arena *a, const char *app,
 	    qn_a_bytes(hash, sizeof(hash)), qn_a_i64(free)));
 	*ret_wait_s = qn_rows_i64(rows, 0, 0);
 	return QN_OK;
+}
+
+enum qn_err attempt_refund(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *subject, int64_t free)
+{
+	uint8_t hash[QN_SHA256_LEN];
+	struct qn_rows *rows;
+
+	qn_sha256(subject, strlen(subject), hash);
+	return QN_EXEC(db, a, attempt_set, ATTEMPT_REFUND, &rows, qn_a_str(app),
+	    qn_a_bytes(hash, sizeof(hash)), qn_a_i64(free));
 }
 
 enum qn_err attempt_forget(

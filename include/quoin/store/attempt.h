@@ -11,7 +11,10 @@
  */
 enum qn_err attempt_count(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *subject, int64_t free, int64_t *ret_wait_s) QN_MUST_CHECK;
-/* After a success. */
+/* It was right, and others stay counted: takes one attempt back. */
+enum qn_err attempt_refund(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *subject, int64_t free) QN_MUST_CHECK;
+/* It was right: the count begins anew. */
 enum qn_err attempt_forget(
     struct qn_db *db, struct qn_arena *a, const char *app, const char *subject) QN_MUST_CHECK;
 
