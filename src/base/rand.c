@@ -56,6 +56,20 @@ void qn_uuid_new(char out[QN_UUID_LEN + 1])
 	qn_uuid_print(out, b);
 }
 
+static unsigned nibble(char c)
+{
+	return c >= 'a' ? (unsigned)(c - 'a') + 10 : (unsigned)(c - '0');
+}
+
+void qn_uuid_bytes(const char *uuid, uint8_t out[16])
+{
+	for (int i = 0; i < 16; i++) {
+		uuid += *uuid == '-';
+		out[i] = (uint8_t)(nibble(uuid[0]) << 4 | nibble(uuid[1]));
+		uuid += 2;
+	}
+}
+
 bool qn_uuid_parse(const char *s, size_t n, char out[QN_UUID_LEN + 1])
 {
 	char low[QN_UUID_LEN + 1];

@@ -14,6 +14,8 @@ void qn_uuid_new(char out[QN_UUID_LEN + 1]);
 void qn_uuid_print(char out[QN_UUID_LEN + 1], const uint8_t bytes[16]);
 /* Any UUID in its 36-byte form; writes it in lower case. */
 bool qn_uuid_parse(const char *s, size_t n, char out[QN_UUID_LEN + 1]);
+/* The bytes of one that qn_uuid_print has written. */
+void qn_uuid_bytes(const char *uuid, uint8_t out[16]);
 
 #define QN_SHA256_LEN 32
 void qn_sha256(const void *p, size_t n, uint8_t out[QN_SHA256_LEN]);
