@@ -1,5 +1,6 @@
 #include "quoin/store/cache.h"
 
+#include <inttypes.h>
 #include <libmemcached/memcached.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ static void count(const struct qn_cache *c, enum qn_board_counter what)
 static void settle(struct qn_cache *c, memcached_return_t rc)
 {
 	if (rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND || rc == MEMCACHED_STORED ||
-	    rc == MEMCACHED_DELETED)
+	    rc == MEMCACHED_DELETED || rc == MEMCACHED_NOTSTORED)
 		return;
 	memcached_quit(c->mc);
 	c->rest_until = qn_mono_us() + REST_US;
@@ -142,6 +143,47 @@ void qn_cache_delete(struct qn_cache *c, const char *kind, const char *id)
 
 	if (!resting(c))
 		settle(c, memcached_delete(c->mc, key, make_key(c, kind, id, key), 0));
+}
+
+static bool increment(
+    struct qn_cache *c, const char *key, size_t len, uint64_t n, uint64_t *ret, bool *ret_none)
+{
+	memcached_return_t rc = memcached_increment(c->mc, key, len, (uint32_t)n, ret);
+
+	settle(c, rc);
+	*ret_none = rc == MEMCACHED_NOTFOUND;
+	return rc == MEMCACHED_SUCCESS;
+}
+
+/* Who is late for the beginning adds all that he would have begun with. */
+static bool begin(
+    struct qn_cache *c, const char *key, size_t len, uint64_t all, int64_t seconds, uint64_t *ret)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64, all);
+	memcached_return_t rc =
+	    memcached_add(c->mc, key, len, digits, (size_t)n, (time_t)seconds, 0);
+	bool none;
+
+	settle(c, rc);
+	*ret = all;
+	if (rc == MEMCACHED_NOTSTORED)
+		return increment(c, key, len, all, ret, &none);
+	return rc == MEMCACHED_SUCCESS;
+}
+
+bool qn_cache_add(struct qn_cache *c, const char *kind, const char *id, uint64_t n, uint64_t all,
+    int64_t seconds, uint64_t *ret_sum)
+{
+	char key[KEY_MAX];
+	bool none = false;
+
+	if (resting(c) || n > UINT32_MAX || all > UINT32_MAX)
+		return false;
+	size_t len = make_key(c, kind, id, key);
+	if (increment(c, key, len, n, ret_sum, &none))
+		return true;
+	return none && begin(c, key, len, all, seconds, ret_sum);
 }
 
 bool qn_cache_ping(struct qn_cache *c)

@@ -17,6 +17,7 @@ extern const struct qn_stmt_set execution_set;
 extern const struct qn_stmt_set idempotency_set;
 extern const struct qn_stmt_set job_set;
 extern const struct qn_stmt_set mail_set;
+extern const struct qn_stmt_set usage_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -35,5 +36,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &idempotency_set,
     &job_set,
     &mail_set,
+    &usage_set,
     NULL,
 };

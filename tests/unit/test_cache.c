@@ -236,6 +236,29 @@ static void deployments_do_not_mix(void **state)
 	has("k", "a", "ours");
 }
 
+/* A number that several add to: each is told the sum, whoever begins and whenever it is lost. */
+static void sums_are_added_up(void **state)
+{
+	uint64_t sum = 0, errors = counted(QN_COUNT_CACHE_ERRORS);
+
+	(void)state;
+	assert_true(qn_cache_add(cache, "rate", "a", 3, 10, 60, &sum));
+	assert_int_equal(sum, 10); /* it began with all */
+	assert_true(qn_cache_add(cache, "rate", "a", 3, 13, 60, &sum));
+	assert_int_equal(sum, 13);
+	assert_true(qn_cache_add(cache, "rate", "b", 1, 1, 60, &sum));
+	assert_int_equal(sum, 1);
+	flush_all();
+	assert_true(qn_cache_add(cache, "rate", "a", 2, 15, 60, &sum));
+	assert_int_equal(sum, 15);
+	assert_true(qn_cache_add(cache, "rate", "a", 7, 7, 60, &sum)); /* another's */
+	assert_int_equal(sum, 22);
+	assert_false(qn_cache_add(cache, "rate", "a", (uint64_t)1 << 32, 1, 60, &sum));
+	assert_int_equal(counted(QN_COUNT_CACHE_ERRORS), errors);
+	set("rate", "c", "no number", 60);
+	assert_false(qn_cache_add(cache, "rate", "c", 1, 1, 60, &sum));
+}
+
 static void no_cache_has_nothing(void **state)
 {
 	struct qn_cache *some = cache;
@@ -536,6 +559,7 @@ int main(void)
 	    TEST(bytes_are_kept_as_they_are),
 	    TEST(time_is_counted_in_seconds),
 	    TEST(deployments_do_not_mix),
+	    TEST(sums_are_added_up),
 	    TEST(no_cache_has_nothing),
 	    TEST(ids_do_not_reach_the_protocol),
 	    TEST(a_value_that_is_too_large_is_not_kept),

@@ -31,6 +31,14 @@ void qn_cache_set(
     struct qn_cache *c, const char *kind, const char *id, struct qn_span value, int64_t seconds);
 void qn_cache_delete(struct qn_cache *c, const char *kind, const char *id);
 
+/*
+ * Adds `n` to a number that everyone adds to; where there is none any more it begins with `all`, which is what
+ * this caller ever added, n included. It lives `seconds` from its beginning. false when nobody answers; then
+ * it may have been added all the same.
+ */
+bool qn_cache_add(struct qn_cache *c, const char *kind, const char *id, uint64_t n, uint64_t all,
+    int64_t seconds, uint64_t *ret_sum);
+
 /* Whether it answers now. */
 bool qn_cache_ping(struct qn_cache *c);
 
