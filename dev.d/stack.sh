@@ -79,10 +79,20 @@ QUOIN_MAIL_DIR=$STATE/mail"
 	grep -q '^QUOIN_SECRET_KEY=' <<<"$new" || new+=$'\n'QUOIN_SECRET_KEY=$(head -c 32 /dev/urandom | base64 -w0)
 	# The tests' identity providers are on the loopback.
 	[ -z "$TESTING" ] || grep -q '^QUOIN_OUTBOUND_LOCAL=' <<<"$new" || new+=$'\n'QUOIN_OUTBOUND_LOCAL=yes
+	# One address and a few users make all requests of a test or a bench: counted, and never too many.
+	[ -z "$TESTING${DEV_RATES-}" ] || grep -q '^QUOIN_RATE_' <<<"$new" || new+=$(rates "${DEV_RATES:-1000000}")
 	[ "$new" != "$(cat "$file" 2>/dev/null)" ] || return 0
 	(umask 077 && printf '%s\n' "$new" >"$file.new")
 	own "$file.new"
 	mv "$file.new" "$file"
+}
+
+# rates N: every rate class allows N requests a minute.
+rates() {
+	local class
+	for class in API ACCOUNT SIGN_IN MAIL EXPENSIVE INGEST; do
+		printf '\n%s' "QUOIN_RATE_$class=$1" "QUOIN_RATE_${class}_ADDRESS=$1"
+	done
 }
 
 others() {

@@ -200,6 +200,6 @@ verb_bench() {
 	state_open make
 	mkdir -p "$STATE/test"
 	trap 'exit 130' INT TERM HUP
-	private_copy bench
+	DEV_RATES=1000000000 private_copy bench
 	node "$SRC/bench/run.mjs" --state "$COPY" --port "$PORT" "$@"
 }

@@ -83,13 +83,14 @@ static enum qn_err jwks_get(struct qn_request *r)
 
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/me", "account.me", "Show the caller.", .pool = QN_POOL_API,
-	.auth = QN_AUTH_USER | QN_AUTH_KEY, .reply = &me_reply_object, .handler = me_get},
+	.auth = QN_AUTH_USER | QN_AUTH_KEY, .rate = QN_RATE_ACCOUNT, .reply = &me_reply_object,
+	.handler = me_get},
     {QN_PUT, "/api/v1/me", "account.update", "Change the caller's profile.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_USER, .body = &profile_object, .body_max = 16384, .reply = &me_reply_object,
-	.handler = me_put},
+	.rate = QN_RATE_ACCOUNT, .handler = me_put},
     {QN_DELETE, "/api/v1/me", "account.delete", "Give the account up.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_USER, .flags = QN_R_RECENT, .reply = &api_message_object,
-	.handler = me_delete},
+	.rate = QN_RATE_ACCOUNT, .handler = me_delete},
     {QN_GET, "/.well-known/jwks.json", "account.jwks",
 	"Show the keys that this app's tokens are signed with.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_PUBLIC, .missing = QN_NOT_FOUND, .content_type = "application/json",

@@ -183,16 +183,19 @@ static enum qn_err confirm(struct qn_request *r)
 static const struct qn_route routes[] = {
     {QN_POST, "/api/v1/auth/magic-link", "address.magic-link", "Mail a link that signs in.", PUBLIC,
 	.body = &api_address_object, .body_max = 4096, .reply = &api_message_object,
-	.errors = {QN_TOO_MANY}, .handler = ask_magic},
+	.errors = {QN_TOO_MANY}, .rate = QN_RATE_MAIL, .handler = ask_magic},
     {QN_POST, "/api/v1/auth/magic-link/verify", "address.magic-sign-in",
 	"Sign in with the token of a mailed link.", PUBLIC, .body = &magic_object, .body_max = 4096,
-	.reply = &signin_reply_object, .errors = {QN_LINK_INVALID, QN_SUSPENDED}, .handler = magic},
+	.reply = &signin_reply_object, .errors = {QN_LINK_INVALID, QN_SUSPENDED},
+	.rate = QN_RATE_SIGN_IN, .handler = magic},
     {QN_POST, "/api/v1/auth/change-email", "address.change", "Mail a link to a new address.",
 	.pool = QN_POOL_SLOW, .auth = QN_AUTH_USER, .flags = QN_R_UNKEPT, .body = &change_object,
 	.body_max = 4096, .reply = &api_message_object,
-	.errors = {QN_BAD_CREDENTIALS, QN_TOO_MANY, QN_REAUTHENTICATE}, .handler = change},
+	.errors = {QN_BAD_CREDENTIALS, QN_TOO_MANY, QN_REAUTHENTICATE}, .rate = QN_RATE_MAIL,
+	.handler = change},
     {QN_POST, "/api/v1/auth/change-email/confirm", "address.confirm",
 	"Make the new address the account's.", PUBLIC, .body = &confirm_object, .body_max = 4096,
-	.reply = &api_message_object, .errors = {QN_LINK_INVALID}, .handler = confirm},
+	.reply = &api_message_object, .errors = {QN_LINK_INVALID}, .rate = QN_RATE_SIGN_IN,
+	.handler = confirm},
 };
 API_TABLE(address_table, routes);

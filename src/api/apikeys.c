@@ -244,17 +244,18 @@ static enum qn_err revoke_key(struct qn_request *r)
 
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/api-keys", "apikey.list", "List the caller's API keys.", USER,
-	.reply = &list_object, .handler = list},
+	.reply = &list_object, .rate = QN_RATE_ACCOUNT, .handler = list},
     {QN_POST, "/api/v1/api-keys", "apikey.create", "Make an API key.", USER, .flags = QN_R_UNKEPT,
 	.body = &new_object, .body_max = 16384, .reply = &made_object, .errors = {QN_LIMIT},
-	.handler = create},
+	.rate = QN_RATE_ACCOUNT, .handler = create},
     {QN_PUT, "/api/v1/api-keys/{key_id}", "apikey.rename", "Rename an API key.", ONE,
-	.body = &rename_object, .body_max = 4096, .reply = &one_object, .handler = rename_key},
+	.body = &rename_object, .body_max = 4096, .reply = &one_object, .rate = QN_RATE_ACCOUNT,
+	.handler = rename_key},
     {QN_POST, "/api/v1/api-keys/{key_id}/reroll", "apikey.reroll",
 	"Make a key that takes an old one's place.", ONE, .flags = QN_R_UNKEPT,
 	.body = &reroll_object, .body_max = 4096, .reply = &made_object, .errors = {QN_LIMIT},
-	.handler = reroll},
+	.rate = QN_RATE_ACCOUNT, .handler = reroll},
     {QN_DELETE, "/api/v1/api-keys/{key_id}", "apikey.revoke", "Revoke an API key.", ONE,
-	.reply = &status_object, .handler = revoke_key},
+	.reply = &status_object, .rate = QN_RATE_ACCOUNT, .handler = revoke_key},
 };
 API_TABLE(apikey_table, routes);

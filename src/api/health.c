@@ -143,7 +143,7 @@ static enum qn_err openapi(struct qn_request *r)
 	return b->over ? QN_INTERNAL : QN_OK;
 }
 
-#define PUBLIC .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC
+#define PUBLIC .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC, .rate = QN_RATE_NONE
 
 static const struct qn_route routes[] = {
     {QN_GET, "/health", "health.health", "Whether Quoin and its database work.", PUBLIC,
@@ -153,8 +153,8 @@ static const struct qn_route routes[] = {
     {QN_GET, "/ready", "health.ready", "Whether every pool of this host is at work.", PUBLIC,
 	.flags = QN_R_HEALTH, .reply = &ready_object, .handler = ready},
     {QN_GET, "/metrics", "health.metrics", "Counters of all pools of this host, for Prometheus.",
-	.pool = QN_POOL_API, .auth = QN_AUTH_LOCAL, .content_type = "text/plain; version=0.0.4",
-	.handler = metrics},
+	.pool = QN_POOL_API, .auth = QN_AUTH_LOCAL, .rate = QN_RATE_NONE,
+	.content_type = "text/plain; version=0.0.4", .handler = metrics},
     {QN_GET, "/openapi.json", "health.openapi", "This description.", PUBLIC,
 	.content_type = "application/json", .handler = openapi},
 };

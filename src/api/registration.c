@@ -155,13 +155,13 @@ static enum qn_err resend(struct qn_request *r)
 static const struct qn_route routes[] = {
     {QN_POST, "/api/v1/auth/register", "auth.register", "Make an account.", .pool = QN_POOL_SLOW,
 	PUBLIC, .body = &register_object, .body_max = 16384, .reply = &registered_object,
-	.errors = {QN_TOO_MANY}, .handler = sign_up},
+	.errors = {QN_TOO_MANY}, .rate = QN_RATE_MAIL, .handler = sign_up},
     {QN_GET, "/api/v1/auth/verify-email", "auth.verify-email", "Verify an address.",
 	.pool = QN_POOL_API, PUBLIC, .query = &verify_object, .reply = &registered_object,
-	.errors = {QN_LINK_INVALID}, .handler = verify_email},
+	.errors = {QN_LINK_INVALID}, .rate = QN_RATE_SIGN_IN, .handler = verify_email},
     {QN_POST, "/api/v1/auth/resend-verification", "auth.resend-verification",
 	"Mail the link that verifies an address once more.", .pool = QN_POOL_API, PUBLIC,
 	.body = &api_address_object, .body_max = 4096, .reply = &api_message_object,
-	.errors = {QN_TOO_MANY}, .handler = resend},
+	.errors = {QN_TOO_MANY}, .rate = QN_RATE_MAIL, .handler = resend},
 };
 API_TABLE(registration_table, routes);

@@ -78,11 +78,13 @@ static enum qn_err end_all(struct qn_request *r)
 
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/auth/sessions", "session.list", "List the caller's sessions.", USER,
-	.reply = &list_object, .handler = list},
+	.reply = &list_object, .rate = QN_RATE_ACCOUNT, .handler = list},
     {QN_DELETE, "/api/v1/auth/sessions", "session.revoke-all", "Sign out everywhere.", USER,
-	.query = &which_object, .reply = &ended_object, .handler = end_all},
+	.query = &which_object, .reply = &ended_object, .rate = QN_RATE_ACCOUNT,
+	.handler = end_all},
     {QN_DELETE, "/api/v1/auth/sessions/{session_id}", "session.revoke",
 	"End one of the caller's sessions.", USER, .tenant = "session_id",
-	.missing = QN_SESSION_NOT_FOUND, .reply = &api_success_object, .handler = end},
+	.missing = QN_SESSION_NOT_FOUND, .reply = &api_success_object, .rate = QN_RATE_ACCOUNT,
+	.handler = end},
 };
 API_TABLE(session_table, routes);

@@ -391,12 +391,13 @@ static enum qn_err logout(struct qn_request *r)
 static const struct qn_route routes[] = {
     {QN_POST, "/api/v1/auth/login", "auth.login", "Sign in with address and password.",
 	.pool = QN_POOL_SLOW, PUBLIC_POST, .body = &login_object, .reply = &signin_reply_object,
-	.errors = {QN_BAD_CREDENTIALS, QN_TOO_MANY, QN_SUSPENDED}, .handler = login},
+	.errors = {QN_BAD_CREDENTIALS, QN_TOO_MANY, QN_SUSPENDED}, .rate = QN_RATE_SIGN_IN,
+	.handler = login},
     {QN_POST, "/api/v1/auth/refresh", "auth.refresh", "Change a refresh token for new tokens.",
 	.pool = QN_POOL_API, PUBLIC_POST, .body = &refresh_object, .reply = &signin_reply_object,
-	.errors = {QN_BAD_REFRESH, QN_SUSPENDED}, .handler = refresh},
+	.errors = {QN_BAD_REFRESH, QN_SUSPENDED}, .rate = QN_RATE_ACCOUNT, .handler = refresh},
     {QN_POST, "/api/v1/auth/logout", "auth.logout", "End this session.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_USER, .flags = QN_R_UNKEPT | QN_R_ONE_FACTOR, .reply = &api_message_object,
-	.handler = logout},
+	.rate = QN_RATE_ACCOUNT, .handler = logout},
 };
 API_TABLE(signin_table, routes);

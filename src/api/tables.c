@@ -14,6 +14,7 @@ extern const struct qn_route_table workspace_table;
 extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
+extern const struct qn_route_table usage_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -30,5 +31,6 @@ const struct qn_route_table *const qn_api_tables[] = {
     &graph_table,
     &share_table,
     &execution_table,
+    &usage_table,
     NULL,
 };

@@ -51,6 +51,6 @@ static enum qn_err whoami(struct qn_request *r)
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/auth/whoami", "auth.whoami", "Say what the credential shown is worth.",
 	.pool = QN_POOL_API, .auth = QN_AUTH_USER | QN_AUTH_KEY, .flags = QN_R_ONE_FACTOR,
-	.reply = &whoami_object, .handler = whoami},
+	.reply = &whoami_object, .rate = QN_RATE_ACCOUNT, .handler = whoami},
 };
 API_TABLE(whoami_table, routes);

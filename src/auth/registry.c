@@ -146,6 +146,114 @@ const char *qn_mail_from(
 	    a, config_str(a, config, "mail", "from", qn_conf_str(conf, QN_CONF_KEY_EMAIL_FROM)));
 }
 
+/* limits */
+
+static const struct {
+	const char *policy, *meter;
+	enum qn_setting caller, address;
+} rates[QN_RATE__MAX] = {
+#define X(name, policy, meter, calls) \
+	[QN_RATE_##name] = {policy, meter, QN_CONF_KEY_QUOIN_RATE_##name, \
+	    QN_CONF_KEY_QUOIN_RATE_##name##_ADDRESS},
+    QN_RATES(X)
+#undef X
+};
+
+const char *qn_rate_name(enum qn_rate rate)
+{
+	return (unsigned)rate < QN_RATE__MAX ? rates[rate].policy : "none";
+}
+
+void qn_rates_default(const struct qn_conf *conf, bool of_address, int64_t ret[QN_RATE__MAX])
+{
+	for (int r = 0; r < QN_RATE__MAX; r++)
+		ret[r] = qn_conf_int(conf, of_address ? rates[r].address : rates[r].caller);
+}
+
+/* The settings' numbers, where a list of the file's does not say otherwise. */
+static void read_rates(struct qn_arena *a, const struct qn_conf *conf, struct qn_span limits,
+    bool of_address, int64_t per_minute[QN_RATE__MAX])
+{
+	struct qn_json_object limit;
+	struct qn_span *items = NULL;
+	size_t n = 0;
+
+	qn_rates_default(conf, of_address, per_minute);
+	if (!qn_json_elements(a, limits, &items, &n))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		const char *meter;
+		if (!qn_json_members(a, items[i], &limit) ||
+		    !qn_json_str(a, qn_json_get(&limit, "meter"), &meter, NULL))
+			continue;
+		for (int r = 0; r < QN_RATE__MAX; r++)
+			if (strcmp(rates[r].meter, meter) == 0)
+				qn_json_i64(qn_json_get(&limit, "max"), &per_minute[r]);
+	}
+}
+
+static int64_t calls_per_day(struct qn_arena *a, struct qn_span limits)
+{
+	struct qn_json_object limit;
+	struct qn_span *items = NULL;
+	int64_t max = -1;
+	size_t n = 0;
+
+	if (!qn_json_elements(a, limits, &items, &n))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (qn_json_members(a, items[i], &limit) &&
+		    qn_span_is(qn_json_get(&limit, "meter"), "\"api_calls\""))
+			qn_json_i64(qn_json_get(&limit, "max"), &max);
+	return max;
+}
+
+static struct qn_plan read_plan(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *o)
+{
+	struct qn_span limits = qn_json_get(o, "limits");
+	struct qn_plan p = {.code = "free", .shown = "free"};
+
+	qn_json_str(a, qn_json_get(o, "code"), &p.code, NULL);
+	qn_json_str(a, qn_json_get(o, "shown"), &p.shown, NULL);
+	qn_json_i64(qn_json_get(o, "rank"), &p.rank);
+	read_rates(a, conf, limits, false, p.per_minute);
+	p.calls_per_day = calls_per_day(a, limits);
+	return p;
+}
+
+static void read_plans(struct qn_arena *a, const struct qn_conf *conf,
+    const struct qn_json_object *config, struct qn_app *app)
+{
+	struct qn_json_object plan = {NULL, 0};
+	struct qn_span *items = NULL;
+	size_t n = 0;
+
+	if (!qn_json_elements(a, qn_json_get(config, "plans"), &items, &n))
+		n = 0;
+	struct qn_plan *plans = qn_alloc_array(a, n + 1, sizeof(*plans));
+	for (size_t i = 0; i < n; i++)
+		if (qn_json_members(a, items[i], &plan))
+			plans[app->nplans++] = read_plan(a, conf, &plan);
+	if (app->nplans == 0)
+		plans[app->nplans++] = read_plan(a, conf, &(struct qn_json_object){NULL, 0});
+	app->plans = plans;
+	read_rates(a, conf, qn_json_get(config, "address_limits"), true, app->address_per_minute);
+}
+
+const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code)
+{
+	const struct qn_plan *lowest = &app->plans[0];
+
+	for (size_t i = 0; i < app->nplans; i++) {
+		if (strcmp(app->plans[i].code, code) == 0)
+			return &app->plans[i];
+		if (app->plans[i].rank < lowest->rank)
+			lowest = &app->plans[i];
+	}
+	return lowest;
+}
+
 static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
@@ -172,6 +280,7 @@ static void read_app(
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
 	if (!qn_json_str(s->arena, qn_json_get(&config, "api_key_prefix"), &app->key_prefix, NULL))
 		app->key_prefix = "";
+	read_plans(s->arena, g->conf, &config, app);
 }
 
 static unsigned algorithm_bits(const char *names)

@@ -167,7 +167,7 @@ static enum qn_err user(struct qn_request *r)
 	return check_staff(r);
 }
 
-enum qn_err qn_guard(struct qn_request *r)
+static enum qn_err admit(struct qn_request *r)
 {
 	unsigned auth = r->route->auth;
 
@@ -179,4 +179,19 @@ enum qn_err qn_guard(struct qn_request *r)
 		return r->route->missing != QN_OK || (r->route->flags & QN_R_APP) ? find_app(r)
 		                                                                  : QN_OK;
 	return QN_DENIED;
+}
+
+/* Who is not known counts for his address: on a public route, and when what he showed was refused. */
+enum qn_err qn_guard(struct qn_request *r)
+{
+	enum qn_err e = admit(r);
+	struct qn_limit_ask ask = {r->route->rate, r->who.app, &r->who, r->remote_addr};
+
+	if (r->escalate || ask.rate == QN_RATE_NONE || qn_err_status(e) >= 500)
+		return e;
+	enum qn_err over =
+	    qn_limit_take(r->server->limits, r->db, r->cache, r->arena, &ask, &r->limits);
+	if (over == QN_RATE_LIMITED)
+		r->retry_after_s = r->limits.retry_after_s;
+	return over != QN_OK ? over : e;
 }

@@ -184,6 +184,22 @@ static const char problem_schema[] =
     "\"required\":[\"type\",\"title\",\"status\",\"detail\",\"error\",\"code\",\"request_id\"],"
     "\"additionalProperties\":false}";
 
+static const char rate_limited[] =
+    "\n    \"RateLimited\":{\"description\":\"Too many requests in a minute, or in a day (UTC).\","
+    "\"x-codes\":[\"rate-limited\"],\"headers\":{"
+    "\"Retry-After\":{\"required\":true,\"schema\":{\"type\":\"integer\"},"
+    "\"description\":\"Seconds to wait.\"},"
+    "\"RateLimit-Policy\":{\"required\":true,\"schema\":{\"type\":\"string\"},"
+    "\"description\":\"Each limit: its name, quota and window in seconds. On every reply that is limited.\"},"
+    "\"RateLimit\":{\"required\":true,\"schema\":{\"type\":\"string\"},"
+    "\"description\":\"Of each limit what is left, and the seconds until it is renewed.\"},"
+    "\"X-RateLimit-Limit\":{\"required\":true,\"schema\":{\"type\":\"integer\"}},"
+    "\"X-RateLimit-Remaining\":{\"required\":true,\"schema\":{\"type\":\"integer\"}},"
+    "\"X-RateLimit-Reset\":{\"required\":true,\"schema\":{\"type\":\"integer\"},"
+    "\"description\":\"Seconds since 1970-01-01 UTC.\"}},"
+    "\"content\":{\"application/problem+json\":{\"schema\":"
+    "{\"$ref\":\"#/components/schemas/Problem\"}}}}},";
+
 static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 {
 	struct schemas s = {.b = b};
@@ -191,7 +207,8 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 	qn_buf_str(b,
 	    "  \"components\":{\n    \"responses\":{\"Unauthorized\":{\"description\":\"No bearer token, or one that is not "
 	    "accepted; code says why.\",\"content\":{\"application/problem+json\":{\"schema\":"
-	    "{\"$ref\":\"#/components/schemas/Problem\"}}}}},");
+	    "{\"$ref\":\"#/components/schemas/Problem\"}}}},");
+	qn_buf_str(b, rate_limited);
 	qn_buf_str(b,
 	    "\n    \"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
 	    "\"bearerFormat\":\"JWT\"},"
@@ -276,10 +293,25 @@ static void parameters(struct qn_buf *b, const struct qn_route *r)
 	qn_buf_char(b, ']');
 }
 
+/* Whether it is the one of its status. */
+static bool only(const enum qn_err *errors, size_t n, enum qn_err e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (errors[i] != e && qn_err_status(errors[i]) == qn_err_status(e))
+			return false;
+	return true;
+}
+
 /* The errors of one status: their codes are listed. */
 static void error_response(struct qn_buf *b, const enum qn_err *errors, size_t n, int status)
 {
 	bool first = true;
+
+	if (status == 429 && only(errors, n, QN_RATE_LIMITED)) {
+		qn_buf_str(
+		    b, ",\n        \"429\":{\"$ref\":\"#/components/responses/RateLimited\"}");
+		return;
+	}
 
 	/* Why a token is not taken has a dozen codes, which are the same everywhere. */
 	if (status == 401) {
@@ -449,6 +481,7 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 	qn_buf_printf(b, "\",\"pool\":\"%s\"", qn_pool_name(r->pool));
 	string_list(b, "auth", auths, r->auth);
 	string_list(b, "flags", flags, r->flags);
+	qn_buf_printf(b, ",\"rate\":\"%s\"", qn_rate_name(r->rate));
 	qn_buf_printf(b, ",\"tenant\":%s%s%s", r->tenant ? "\"" : "",
 	    r->tenant ? r->tenant : "null", r->tenant ? "\"" : "");
 	qn_buf_printf(b, ",\"body\":%s%s%s", r->body ? "\"" : "", r->body ? r->body->name : "null",

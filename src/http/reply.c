@@ -288,6 +288,71 @@ static void add_error_headers(
 		qn_buf_str(h, "Retry-After: 1\r\n");
 }
 
+/* A short text of which there is much: in place, and copied once. */
+struct words {
+	char p[768];
+	size_t n;
+};
+
+static void word(struct words *w, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > sizeof(w->p) - w->n)
+		return;
+	memcpy(w->p + w->n, s, n);
+	w->n += n;
+}
+
+static void number(struct words *w, const char *name, int64_t v)
+{
+	char digits[24], *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do
+		*--p = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	word(w, name);
+	word(w, p);
+}
+
+static void policy(struct words *w, const char *lead, const struct qn_policy *p)
+{
+	word(w, lead);
+	word(w, p->name);
+	word(w, p->suffix);
+}
+
+/*
+ * RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-08, each a list, and what clients
+ * knew before: the limit that will be met first (CONTRACT B38).
+ */
+static void add_limits(struct qn_buf *h, const struct qn_limit_state *s)
+{
+	const struct qn_policy *p = s->policy;
+	struct words w;
+
+	if (s->n == 0)
+		return;
+	w.n = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		policy(&w, i == 0 ? "RateLimit-Policy: \"" : ", \"", &p[i]);
+		number(&w, "\";q=", p[i].quota);
+		number(&w, ";w=", p[i].window_s);
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		policy(&w, i == 0 ? "\r\nRateLimit: \"" : ", \"", &p[i]);
+		number(&w, "\";r=", p[i].left);
+		number(&w, ";t=", p[i].reset_s);
+	}
+	p += s->nearest;
+	number(&w, "\r\nX-RateLimit-Limit: ", p->quota);
+	number(&w, "\r\nX-RateLimit-Remaining: ", p->left);
+	number(&w, "\r\nX-RateLimit-Reset: ", qn_now() / 1000000 + p->reset_s);
+	word(&w, "\r\n");
+	qn_buf_add(h, w.p, w.n);
+}
+
 static const char *content_type(const struct qn_request *r, enum qn_err e)
 {
 	if (e != QN_OK && e != QN_NOT_MODIFIED)
@@ -335,6 +400,7 @@ static void add_header(
 		qn_buf_str(h, "Idempotent-Replayed: true\r\n");
 	qn_buf_str(h, r->etag != NULL ? "Cache-Control: private, no-cache\r\n"
 				      : "Cache-Control: no-store\r\n");
+	add_limits(h, &r->limits);
 	add_error_headers(h, r, e, status);
 	qn_buf_str(h, "\r\n");
 }

@@ -102,6 +102,8 @@ static const char *row_fault(const struct qn_route *r)
 		return "it has no id, summary or handler";
 	if (r->pool == QN_POOL_NONE || r->pool == QN_POOL_JOBS)
 		return "it has no pool";
+	if ((unsigned)r->rate > QN_RATE_NONE)
+		return "it has no rate class";
 	if (r->auth == 0)
 		return "it does not say who may call it";
 	if (r->body != NULL && (!has_body || r->body_max == 0))
@@ -291,6 +293,8 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 		n = add_error(out, n, QN_NOT_FOUND);
 	if (r->flags & QN_R_IF_MATCH)
 		n = add_error(out, n, QN_PRECONDITION);
+	if (r->rate != QN_RATE_NONE)
+		n = add_error(out, n, QN_RATE_LIMITED);
 	if (r->auth & QN_AUTH_LOCAL)
 		n = add_error(out, n, QN_DENIED);
 	if (r->auth & (QN_AUTH_USER | QN_AUTH_KEY))

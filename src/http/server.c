@@ -18,6 +18,15 @@ static struct qn_breached *open_breached(const struct qn_conf *c)
 	return b;
 }
 
+static struct qn_limits *open_limits(struct qn_server *s)
+{
+	if (s->spec.tally == NULL)
+		s->spec.tally = s->own_tally = qn_tally_open(NULL);
+	if (s->spec.tally == NULL)
+		qn_fatal("no memory to count requests in");
+	return qn_limits_new(s->spec.conf, s->spec.tally, s->spec.board);
+}
+
 struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 {
 	struct qn_arena *a = qn_arena_new(ARENA_BYTES);
@@ -37,6 +46,7 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	    qn_conf_str(c, QN_CONF_KEY_MEMCACHED_PREFIX),
 	    qn_conf_int(c, QN_CONF_KEY_MEMCACHED_TIMEOUT_MS), spec->board);
 	s->auth = qn_auth_new(c, spec->board);
+	s->limits = open_limits(s);
 	s->routes = qn_routes_new(spec->tables);
 	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
 	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
@@ -49,6 +59,10 @@ void qn_server_free(struct qn_server *s)
 {
 	if (s == NULL)
 		return;
+	if (qn_limits_store(s->limits, s->db, s->arena) != QN_OK)
+		qn_log(QN_WARNING, "what was used today is left to others: %s", qn_db_why(s->db));
+	qn_limits_free(s->limits);
+	qn_tally_close(s->own_tally);
 	qn_breached_close(s->breached);
 	qn_routes_free(s->routes);
 	qn_auth_free(s->auth);
@@ -67,6 +81,11 @@ const struct qn_conf *qn_server_conf(const struct qn_server *s)
 const struct qn_board *qn_server_board(const struct qn_server *s)
 {
 	return s->spec.board;
+}
+
+struct qn_limits *qn_server_limits(const struct qn_server *s)
+{
+	return s->limits;
 }
 
 const struct qn_routes *qn_server_routes(const struct qn_server *s)
@@ -251,6 +270,15 @@ static void serve(struct qn_server *s)
 	qn_board_stage(s->spec.board, s->spec.slot, QN_STAGE_IDLE, -1);
 }
 
+/* Between requests: what was counted goes to Postgres. */
+static void tick(struct qn_server *s)
+{
+	if (!qn_limits_tick(s->limits, s->db, s->arena))
+		return;
+	qn_db_reset(s->db);
+	qn_arena_reset(s->arena);
+}
+
 static bool after_accept(struct qn_server *s, enum qn_accepted got)
 {
 	if (got == QN_ACCEPT_DROPPED)
@@ -263,7 +291,10 @@ static bool after_accept(struct qn_server *s, enum qn_accepted got)
 
 bool qn_server_step(struct qn_server *s, int timeout_ms, const sigset_t *mask)
 {
-	return after_accept(s, qn_fcgi_accept(s->fcgi, timeout_ms, mask));
+	bool served = after_accept(s, qn_fcgi_accept(s->fcgi, timeout_ms, mask));
+
+	tick(s);
+	return served;
 }
 
 bool qn_server_take(struct qn_server *s, int fd)

@@ -13,6 +13,8 @@ struct qn_server {
 	struct qn_db *db;
 	struct qn_cache *cache;
 	struct qn_auth *auth;
+	struct qn_tally *own_tally; /* where the spec has none */
+	struct qn_limits *limits;
 	struct qn_routes *routes;
 	struct qn_hasher hasher;
 	struct qn_breached *breached; /* NULL: there is no list, or this is not the slow pool */

@@ -78,7 +78,7 @@ void children_renew(struct children *c, const struct qn_conf *conf)
 static bool start(
     struct children *c, struct child *k, int slot, int (*run)(const struct qn_child *), int64_t now)
 {
-	struct qn_child child = {c->spec->pool, c->conf, c->board, c->listen_fd, slot};
+	struct qn_child child = {c->spec->pool, c->conf, c->board, c->tally, c->listen_fd, slot};
 	pid_t master = getpid(), pid = fork();
 
 	if (pid == 0)

@@ -266,6 +266,17 @@ static int open_socket(const struct qn_pool_spec *spec)
 	return pool_socket_inherit(STDIN_FILENO);
 }
 
+/* Shared with the other pools; jobs answers no requests. */
+static bool open_tally(struct master *m, const char *run_dir)
+{
+	if (m->spec->pool == QN_POOL_JOBS)
+		return true;
+	m->kids.tally = qn_tally_open(run_dir);
+	if (m->kids.tally == NULL)
+		qn_log(QN_ERROR, "cannot make %s/limits.tally: %s", run_dir, strerror(errno));
+	return m->kids.tally != NULL;
+}
+
 static bool open_all(struct master *m)
 {
 	struct children *c = &m->kids;
@@ -282,7 +293,7 @@ static bool open_all(struct master *m)
 	if (c->board == NULL)
 		qn_log(QN_ERROR, "cannot make %s/%s.board: %s", run_dir,
 		    qn_pool_name(m->spec->pool), strerror(errno));
-	return c->board != NULL;
+	return c->board != NULL && open_tally(m, run_dir);
 }
 
 /* The name of the socket stays: it may be our successor's by now, and nobody can tell for sure. */
@@ -295,6 +306,7 @@ static void close_all(struct master *m)
 		atomic_store(&c->board->master, 0);
 	}
 	qn_board_unmap(c->board);
+	qn_tally_close(c->tally);
 	if (c->listen_fd >= 0)
 		close(c->listen_fd);
 	if (c->signal_fd >= 0)

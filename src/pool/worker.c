@@ -23,6 +23,7 @@ int qn_worker_main(const struct qn_child *child)
 	struct qn_server_spec spec = {.pool = child->pool,
 	    .conf = child->conf,
 	    .board = child->board,
+	    .tally = child->tally,
 	    .listen_fd = child->listen_fd,
 	    .slot = child->slot,
 	    .tables = qn_api_tables};

@@ -102,7 +102,8 @@ static void start(void)
 	qn_log_init("fuzz", QN_ERROR + 1);
 	MUST(setenv("MEMCACHED_SERVERS", "", 1) == 0 &&
 	     setenv("DATABASE_URL", "host=/nonexistent", 1) == 0);
-	MUST(setenv("QUOIN_READ_TIMEOUT_S", "1", 1) == 0);
+	MUST(setenv("QUOIN_READ_TIMEOUT_S", "1", 1) == 0 &&
+	     setenv("QUOIN_RATE_API_ADDRESS", "-1", 1) == 0);
 	MUST(setenv("QUOIN_SECRET_KEY", "kD8f2-PzQ0vXw7LmNs41RtYbHcJe9UgA", 1) == 0);
 	spec.conf = qn_conf_load("/dev/null");
 	spec.board = qn_board_create(NULL, QN_POOL_API);

@@ -13,7 +13,8 @@ extern char **environ;
 struct qn_conf *test_settings(const char *const *set)
 {
 	const char *const base[] = {"QUOIN_SECRET_KEY=" TEST_SECRET,
-	    "MEMCACHED_SERVERS=", "DATABASE_URL=host=/nonexistent", "QUOIN_READ_TIMEOUT_S=20"};
+	    "MEMCACHED_SERVERS=", "DATABASE_URL=host=/nonexistent", "QUOIN_READ_TIMEOUT_S=20",
+	    "QUOIN_RATE_API_ADDRESS=-1"};
 	char *now[32], **before = environ;
 	size_t n = 0;
 

@@ -292,6 +292,8 @@ static int tear_down(void **state)
 	unlink(r->conf);
 	snprintf(path, sizeof(path), "%s/api.board", r->dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/limits.tally", r->dir);
+	unlink(path);
 	qn_board_unmap(r->board);
 	int left = rmdir(r->dir); /* fails when a temporary file was left behind */
 	free(r);

@@ -245,6 +245,7 @@ static void bad_rows_are_refused(void **state)
 /* errors that a row implies */
 
 static const struct qn_route plain = {GOOD};
+static const struct qn_route health = {GOOD, .rate = QN_RATE_NONE};
 static const struct qn_route full = {ROW(QN_POST, "/x/{id}", "full"), .missing = QN_GRAPH_NOT_FOUND,
     .auth = QN_AUTH_USER, .flags = QN_R_ONCE | QN_R_IF_MATCH, .body = &thing_object, .body_max = 9,
     .errors = {QN_DENIED, QN_CONFLICT, QN_BAD_JSON}};
@@ -262,21 +263,23 @@ static const struct {
 	const struct qn_route *row;
 	enum qn_err errors[32];
 } implied[] = {
-    {"nothing", &plain, {QN_OK}},
+    {"nothing", &health, {QN_OK}},
+    {"its rate alone", &plain, {QN_RATE_LIMITED}},
     {"all", &full,
 	{QN_DENIED, QN_CONFLICT, QN_BAD_JSON, QN_GRAPH_NOT_FOUND, QN_PRECONDITION,
 	    QN_UNAUTHENTICATED, QN_TOO_LARGE, QN_MEDIA_TYPE, QN_INVALID, QN_KEY_REUSED,
 	    QN_IN_PROGRESS, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
-	    QN_ORIGIN, QN_MFA_REQUIRED}},
+	    QN_ORIGIN, QN_MFA_REQUIRED, QN_RATE_LIMITED}},
     {"keys and one factor", &keys,
-	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_SCOPE}},
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_SCOPE,
+	    QN_RATE_LIMITED}},
     {"keys only", &keys_only,
 	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_SCOPE,
-	    QN_KEY_REQUIRED}},
+	    QN_KEY_REQUIRED, QN_RATE_LIMITED}},
     {"staff, lately", &staff,
 	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
-	    QN_MFA_REQUIRED, QN_REAUTHENTICATE, QN_DENIED}},
-    {"local", &mine, {QN_DENIED, QN_INVALID}},
+	    QN_MFA_REQUIRED, QN_REAUTHENTICATE, QN_DENIED, QN_RATE_LIMITED}},
+    {"local", &mine, {QN_DENIED, QN_INVALID, QN_RATE_LIMITED}},
 };
 
 static void errors_are_implied(void **state)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "quoin/auth/rate.h"
 #include "quoin/auth/token.h"
 #include "quoin/base/board.h"
 #include "quoin/base/conf.h"
@@ -35,6 +36,10 @@ struct qn_app {
 	const char *mail_from;    /* "Name <address>"; "" when nothing says so */
 	struct qn_issuer *issuers;
 	size_t n;
+	const struct qn_plan *plans; /* at least one */
+	size_t nplans;
+	int64_t address_per_minute
+	    [QN_RATE__MAX]; /* of one address that nobody signed in from; -1: no limit */
 };
 
 struct qn_registry;
@@ -55,6 +60,10 @@ uint32_t qn_registry_generation(const struct qn_registry *g);
 /* NULL when there is none. Lives until the next refresh. */
 const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug);
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
+/* What the settings allow a minute, to callers or to addresses. */
+void qn_rates_default(const struct qn_conf *conf, bool of_address, int64_t ret[QN_RATE__MAX]);
+/* The plan of that code; one that the file does not have is the lowest. */
+const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code);
 
 /* The issuer of an app's own tokens: app file's "token", else QUOIN_PUBLIC_URL/SLUG. In the arena. */
 const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,

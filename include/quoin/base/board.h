@@ -81,6 +81,10 @@ struct qn_board_route {
 	X(TOKEN_MISSES, "token_cache_misses_total", "Bearer tokens verified.") \
 	X(TURNS_REFUSED, "hash_turns_refused_total", \
 	    "Requests refused because too many hash passwords already.") \
+	X(RATE_LIMITED, "rate_limited_total", "Requests refused by a rate limit.") \
+	X(RATE_SPILLS, "rate_spills_total", \
+	    "Requests counted on a shared line, as all lines for their caller were in use.") \
+	X(RATE_SHARED, "rate_shared_total", "Counts of requests exchanged with other hosts.") \
 	X(JOBS_DONE, "jobs_done_total", "Jobs finished.") \
 	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.") \
 	X(MAILS_SENT, "mails_sent_total", "Mails that were taken over by a mail server.") \

@@ -58,6 +58,29 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "How often a hash of a password goes over that memory. Old hashes are renewed on login.") \
 	X(QUOIN_BREACHED_PASSWORDS, STR, "", 0, 500, false, \
 	    "A file of breached passwords as Have I Been Pwned orders them by hash. Empty: none.") \
+	X(QUOIN_RATE_API, INT, "600", -1, 1000000000, true, \
+	    "Requests a minute of one user or API key, where the plan says nothing. -1: no limit.") \
+	X(QUOIN_RATE_API_ADDRESS, INT, "300", -1, 1000000000, true, \
+	    "The same of one address that nobody is signed in from (of IPv6 a /64).") \
+	X(QUOIN_RATE_ACCOUNT, INT, "120", -1, 1000000000, true, \
+	    "Likewise of requests to look after the own account.") \
+	X(QUOIN_RATE_ACCOUNT_ADDRESS, INT, "300", -1, 1000000000, true, \
+	    "Likewise of requests to look after the own account, of one address.") \
+	X(QUOIN_RATE_SIGN_IN, INT, "30", -1, 1000000000, true, "Likewise of requests to sign in.") \
+	X(QUOIN_RATE_SIGN_IN_ADDRESS, INT, "30", -1, 1000000000, true, \
+	    "Likewise of requests to sign in, of one address.") \
+	X(QUOIN_RATE_MAIL, INT, "10", -1, 1000000000, true, \
+	    "Likewise of requests that send mail.") \
+	X(QUOIN_RATE_MAIL_ADDRESS, INT, "10", -1, 1000000000, true, \
+	    "Likewise of requests that send mail, of one address.") \
+	X(QUOIN_RATE_EXPENSIVE, INT, "60", -1, 1000000000, true, \
+	    "Likewise of requests that take long.") \
+	X(QUOIN_RATE_EXPENSIVE_ADDRESS, INT, "30", -1, 1000000000, true, \
+	    "Likewise of requests that take long, of one address.") \
+	X(QUOIN_RATE_INGEST, INT, "1200", -1, 1000000000, true, \
+	    "Likewise of requests that bring telemetry or uploads.") \
+	X(QUOIN_RATE_INGEST_ADDRESS, INT, "60", -1, 1000000000, true, \
+	    "Likewise of requests that bring telemetry or uploads, of one address.") \
 	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "The longest that one call to a third party may take.") \
 	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \

@@ -69,6 +69,7 @@
 	X(PRECONDITION_REQUIRED, 428, "precondition-required", \
 	    "This workspace demands If-Match or base_version on every save.") \
 	X(TOO_MANY, 429, "too-many-attempts", "Too many attempts. Try again later.") \
+	X(RATE_LIMITED, 429, "rate-limited", "Rate limit exceeded. Try again later.") \
 	X(INTERNAL, 500, "internal", "Internal Server Error") \
 	X(UNCERTAIN, 503, "uncertain", \
 	    "The outcome is not known. Retry with the same Idempotency-Key.") \

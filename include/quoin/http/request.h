@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "quoin/auth/limit.h"
 #include "quoin/auth/principal.h"
 #include "quoin/base/arena.h"
 #include "quoin/http/accept.h"
@@ -58,6 +59,7 @@ struct qn_request {
 	    *set_cookie; /* the session's cookie: its value, "" to take it away, NULL to leave it */
 	const char *set_flow;  /* likewise the cookie that binds a sign-in to its browser */
 	int64_t retry_after_s; /* of an error; 0: that of its kind */
+	struct qn_limit_state limits;
 	bool replayed, escalate;
 	const char *why; /* for the log only */
 	struct qn_fault faults[QN_FAULTS];

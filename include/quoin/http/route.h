@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "quoin/auth/rate.h"
 #include "quoin/base/board.h"
 #include "quoin/base/err.h"
 #include "quoin/base/field.h"
@@ -58,6 +59,7 @@ struct qn_route {
 	const char *summary; /* one sentence */
 	enum qn_pool pool;
 	unsigned auth, flags;
+	enum qn_rate rate;   /* what a request costs: zero is the ordinary class */
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
 	enum qn_err missing; /* what QN_NOT_FOUND means here; also of an id that is no id */
 	const struct qn_object *query, *body, *reply;

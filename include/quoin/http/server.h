@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "quoin/auth/breached.h"
+#include "quoin/auth/limit.h"
 #include "quoin/auth/password.h"
 #include "quoin/base/board.h"
 #include "quoin/base/conf.h"
@@ -17,6 +18,7 @@ struct qn_server_spec {
 	enum qn_pool pool;
 	const struct qn_conf *conf;
 	struct qn_board *board;
+	struct qn_tally *tally; /* NULL: one of its own */
 	int listen_fd, slot;
 	const struct qn_route_table *const *tables; /* NULL-terminated */
 };
@@ -33,6 +35,7 @@ bool qn_server_take(struct qn_server *s, int fd);
 const struct qn_conf *qn_server_conf(const struct qn_server *s);
 const struct qn_board *qn_server_board(const struct qn_server *s);
 const struct qn_routes *qn_server_routes(const struct qn_server *s);
+struct qn_limits *qn_server_limits(const struct qn_server *s);
 const struct qn_hasher *qn_server_hasher(const struct qn_server *s);
 /* The list of breached passwords: NULL when there is none, and outside the slow pool. */
 const struct qn_breached *qn_server_breached(const struct qn_server *s);

@@ -25,6 +25,7 @@ struct children {
 	const struct qn_pool_spec *spec;
 	const struct qn_conf *conf;
 	struct qn_board *board;
+	struct qn_tally *tally;
 	int listen_fd, signal_fd;
 	uint32_t gen;                          /* of the settings in `conf` */
 	struct child worker[QN_BOARD_WORKERS]; /* by line of the board */

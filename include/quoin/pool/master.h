@@ -11,14 +11,16 @@
 
 #include "quoin/base/board.h"
 #include "quoin/base/conf.h"
+#include "quoin/base/tally.h"
 
 /* What a child is given. Everything else it makes itself after the fork. */
 struct qn_child {
 	enum qn_pool pool;
 	const struct qn_conf *conf;
 	struct qn_board *board;
-	int listen_fd; /* -1: jobs */
-	int slot;      /* its line of the board; -1: the listener, which has none */
+	struct qn_tally *tally; /* NULL: jobs */
+	int listen_fd;          /* -1: jobs */
+	int slot;               /* its line of the board; -1: the listener, which has none */
 };
 
 struct qn_pool_spec {
