@@ -191,6 +191,7 @@ static const struct {
     {"dialect", '{'},
     {"token", '{'},
     {"plans", '['},
+    {"address_limits", '['},
     {"licence", '{'},
     {"api_key_prefix", '"'},
     {"mail", '{'},
@@ -272,6 +273,13 @@ static int check_mail(const struct file *f)
 	return CTL_OK;
 }
 
+static int check_plans(const struct file *f)
+{
+	const char *where, *fault = ctl_plans_fault(f->c->arena, &f->top, &where);
+
+	return fault != NULL ? reject(f->path, where, fault) : CTL_OK;
+}
+
 static int check_all(const struct file *f)
 {
 	for (size_t i = 0; i < f->top.n; i++)
@@ -280,7 +288,7 @@ static int check_all(const struct file *f)
 	if (check_names(f, "hosts") != CTL_OK || check_names(f, "origins") != CTL_OK ||
 	    check_frontend(f) != CTL_OK)
 		return CTL_FAILED;
-	return check_mail(f);
+	return check_mail(f) == CTL_OK ? check_plans(f) : CTL_FAILED;
 }
 
 static bool same(struct qn_span a, struct qn_span b)

@@ -4,6 +4,7 @@
 
 #include "quoin/base/buf.h"
 #include "quoin/base/conf.h"
+#include "quoin/base/json.h"
 #include "quoin/http/route.h"
 #include "quoin/store/db.h"
 
@@ -33,6 +34,9 @@ int ctl_fail(const struct ctl *c, const char *what, enum qn_err e);
 const char *ctl_option(int *argc, char **argv, const char *name);
 /* The id of an app, or NULL after saying that there is none. */
 const char *ctl_app_id(struct ctl *c, const char *slug);
+/* What is wrong with the plans and limits of an app's file, and in which member; NULL: nothing. */
+const char *ctl_plans_fault(
+    struct qn_arena *a, const struct qn_json_object *app, const char **ret_where);
 /* Whether there is a QUOIN_SECRET_KEY; says so when there is none. */
 bool ctl_has_secret(const struct ctl *c);
 
