@@ -98,6 +98,7 @@ export const ERRORS = {
 	'invalid-body': [422, 'The request does not match the schema.'],
 	'idempotency-key-reused': [422, 'This Idempotency-Key was used with another request.'],
 	'precondition-required': [428, 'This workspace demands If-Match or base_version on every save.'],
+	'rate-limited': [429, 'Rate limit exceeded. Try again later.'],
 	internal: [500, 'Internal Server Error'],
 	uncertain: [503, 'The outcome is not known. Retry with the same Idempotency-Key.'],
 	'try-later': [503, 'Try again later.'],
