@@ -146,6 +146,56 @@ const char *qn_mail_from(
 	    a, config_str(a, config, "mail", "from", qn_conf_str(conf, QN_CONF_KEY_EMAIL_FROM)));
 }
 
+/* What the plan allows of `meter`; QN_I64_NULL when it does not say. */
+static int64_t plan_limit(struct qn_arena *a, const struct qn_json_object *plan, const char *meter)
+{
+	struct qn_json_object limit;
+	struct qn_span *items = NULL;
+	const char *name;
+	int64_t most;
+	size_t n = 0;
+
+	if (!qn_json_elements(a, qn_json_get(plan, "limits"), &items, &n))
+		return QN_I64_NULL;
+	for (size_t i = 0; i < n; i++)
+		if (qn_json_members(a, items[i], &limit) &&
+		    qn_json_str(a, qn_json_get(&limit, "meter"), &name, NULL) &&
+		    strcmp(name, meter) == 0 && qn_json_i64(qn_json_get(&limit, "max"), &most))
+			return most;
+	return QN_I64_NULL;
+}
+
+static bool read_plan(struct qn_arena *a, struct qn_span text, struct qn_plan *ret)
+{
+	struct qn_json_object o;
+	int64_t rank;
+
+	if (!qn_json_members(a, text, &o) ||
+	    !qn_json_str(a, qn_json_get(&o, "code"), &ret->code, NULL) ||
+	    !qn_json_i64(qn_json_get(&o, "rank"), &rank) || rank < 0 || rank > 100)
+		return false;
+	if (!qn_json_str(a, qn_json_get(&o, "shown"), &ret->shown, NULL))
+		ret->shown = ret->code;
+	ret->rank = (int)rank;
+	ret->seats = plan_limit(a, &o, "seats");
+	return true;
+}
+
+static void read_plans(struct qn_arena *a, const struct qn_json_object *config, struct qn_app *app)
+{
+	struct qn_span *items = NULL;
+	size_t n = 0;
+
+	if (!qn_json_elements(a, qn_json_get(config, "plans"), &items, &n))
+		return;
+	app->plans = qn_alloc_array(a, n + 1, sizeof(*app->plans));
+	for (size_t i = 0; i < n; i++)
+		if (read_plan(a, items[i], &app->plans[app->nplans]))
+			app->nplans++;
+		else
+			qn_log(QN_ERROR, "app %s: plan %zu has no code or no rank", app->slug, i);
+}
+
 static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
@@ -172,6 +222,7 @@ static void read_app(
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
 	if (!qn_json_str(s->arena, qn_json_get(&config, "api_key_prefix"), &app->key_prefix, NULL))
 		app->key_prefix = "";
+	read_plans(s->arena, &config, app);
 }
 
 static unsigned algorithm_bits(const char *names)
@@ -322,6 +373,29 @@ const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *sl
 		if (strcmp(g->now.apps[i].slug, slug) == 0)
 			return &g->now.apps[i];
 	return NULL;
+}
+
+const struct qn_app *qn_registry_app_by_id(const struct qn_registry *g, const char *id)
+{
+	for (size_t i = 0; i < g->now.n; i++)
+		if (strcmp(g->now.apps[i].id, id) == 0)
+			return &g->now.apps[i];
+	return NULL;
+}
+
+const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code)
+{
+	for (size_t i = 0; i < app->nplans; i++)
+		if (strcmp(app->plans[i].code, code) == 0)
+			return &app->plans[i];
+	return NULL;
+}
+
+int qn_app_rank(const struct qn_app *app, const char *code)
+{
+	const struct qn_plan *plan = qn_app_plan(app, code);
+
+	return plan != NULL ? plan->rank : 0;
 }
 
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss)

@@ -11,6 +11,7 @@
 #include "quoin/base/board.h"
 #include "quoin/base/err.h"
 #include "quoin/base/field.h"
+#include "quoin/store/member.h"
 
 struct qn_request;
 
@@ -59,6 +60,8 @@ struct qn_route {
 	enum qn_pool pool;
 	unsigned auth, flags;
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
+	enum qn_role role;   /* what the caller must at least be in the organization {org_id} */
+	int rank;            /* of the plan, the organization's there, else the caller's; 0 any */
 	enum qn_err missing; /* what QN_NOT_FOUND means here; also of an id that is no id */
 	const struct qn_object *query, *body, *reply;
 	size_t body_max;                     /* bytes */
