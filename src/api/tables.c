@@ -14,6 +14,10 @@ extern const struct qn_route_table workspace_table;
 extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
+extern const struct qn_route_table org_table;
+extern const struct qn_route_table member_table;
+extern const struct qn_route_table invitation_table;
+extern const struct qn_route_table audit_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -30,5 +34,9 @@ const struct qn_route_table *const qn_api_tables[] = {
     &graph_table,
     &share_table,
     &execution_table,
+    &org_table,
+    &member_table,
+    &invitation_table,
+    &audit_table,
     NULL,
 };
