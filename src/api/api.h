@@ -24,11 +24,17 @@ struct api_message {
 };
 extern const struct qn_object api_message_object;
 
+/* What the client's program calls itself; NULL when it says nothing, or nothing that is UTF-8. */
+const char *api_user_agent(const struct qn_request *r);
+
 /*
  * Notes what was done, in the open transaction: who it was (unless event->user says), from where and in
  * which request is filled in.
  */
 enum qn_err api_audit(struct qn_request *r, const struct audit_event *event) QN_MUST_CHECK;
+
+/* {"name":"value",…} for `details`: pairs, NULL at the end; a pair without a value is left out. */
+struct qn_span api_details(struct qn_request *r, ...) __attribute__((sentinel));
 
 /* The tail of every paged reply. */
 #define API_PAGE_FIELDS(s) \

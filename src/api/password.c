@@ -51,7 +51,7 @@ const char *api_shown_time(struct qn_request *r, qn_time t)
 /* What every mail about something that was done may say. */
 static void fill(struct qn_request *r, struct qn_mail_order *o)
 {
-	const char *agent = qn_fcgi_param(r->fcgi, "HTTP_USER_AGENT");
+	const char *agent = api_user_agent(r);
 	const char *known[QN_MAIL_VAR__MAX] = {[QN_MAIL_VAR_WHEN] = api_shown_time(r, qn_now()),
 	    [QN_MAIL_VAR_IP] = r->remote_addr,
 	    [QN_MAIL_VAR_DEVICE] =

@@ -170,7 +170,7 @@ static enum qn_err begin_session(struct qn_request *r, const struct account *who
 	    .device_id = how->device_id,
 	    .device_name = how->device_name,
 	    .ip = r->remote_addr,
-	    .user_agent = qn_fcgi_param(r->fcgi, "HTTP_USER_AGENT")};
+	    .user_agent = api_user_agent(r)};
 
 	return session_create(r->db, r->arena, &in, ret_id);
 }

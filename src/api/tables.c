@@ -15,6 +15,10 @@ extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
 extern const struct qn_route_table usage_table;
+extern const struct qn_route_table org_table;
+extern const struct qn_route_table member_table;
+extern const struct qn_route_table invitation_table;
+extern const struct qn_route_table audit_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -32,5 +36,9 @@ const struct qn_route_table *const qn_api_tables[] = {
     &share_table,
     &execution_table,
     &usage_table,
+    &org_table,
+    &member_table,
+    &invitation_table,
+    &audit_table,
     NULL,
 };

@@ -35,7 +35,7 @@ static const struct qn_object usage_reply_object =
 
 static enum qn_err usage_get(struct qn_request *r)
 {
-	const struct qn_plan *plan = qn_app_plan(r->who.app, r->who.plan);
+	const struct qn_plan *plan = qn_app_plan_or_lowest(r->who.app, r->who.plan);
 	struct usage *u = qn_new(r->arena, struct usage);
 	struct usage_reply *out = qn_new(r->arena, struct usage_reply);
 	int64_t day = qn_now() / SECOND_US / DAY_S;

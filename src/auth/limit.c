@@ -313,7 +313,8 @@ static enum qn_err day(struct qn_limits *l, struct qn_db *db, struct qn_arena *a
 enum qn_err qn_limit_take(struct qn_limits *l, struct qn_db *db, struct qn_cache *cache,
     struct qn_arena *a, const struct qn_limit_ask *ask, struct qn_limit_state *ret)
 {
-	const struct qn_plan *plan = ask->who->known ? qn_app_plan(ask->app, ask->who->plan) : NULL;
+	const struct qn_plan *plan =
+	    ask->who->known ? qn_app_plan_or_lowest(ask->app, ask->who->plan) : NULL;
 	const int64_t *per_minute = plan != NULL       ? plan->per_minute
 	                            : ask->app != NULL ? ask->app->address_per_minute
 	                                               : l->address_per_minute;

@@ -80,6 +80,18 @@ struct qn_registry *qn_auth_registry(struct qn_auth *auth)
 	return auth->registry;
 }
 
+enum qn_err qn_auth_enter(
+    struct qn_db *db, struct qn_arena *a, const char *org, struct qn_principal *who)
+{
+	struct membership m;
+
+	QN_TRY(member_find(db, a, who->app->id, org, who->user_id, &m));
+	who->role = m.role;
+	snprintf(who->org_id, sizeof(who->org_id), "%s", org);
+	snprintf(who->org_plan, sizeof(who->org_plan), "%s", m.plan);
+	return QN_OK;
+}
+
 /* scopes and networks */
 
 static bool has_word(const char *list, const char *word)

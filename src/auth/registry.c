@@ -192,18 +192,22 @@ static void read_rates(struct qn_arena *a, const struct qn_conf *conf, struct qn
 	}
 }
 
-static int64_t calls_per_day(struct qn_arena *a, struct qn_span limits)
+/* What a list of limits allows of `meter`, or `otherwise`. */
+static int64_t most_of(
+    struct qn_arena *a, struct qn_span limits, const char *meter, int64_t otherwise)
 {
 	struct qn_json_object limit;
 	struct qn_span *items = NULL;
-	int64_t max = -1;
+	const char *name;
+	int64_t max = otherwise;
 	size_t n = 0;
 
 	if (!qn_json_elements(a, limits, &items, &n))
-		return -1;
+		return otherwise;
 	for (size_t i = 0; i < n; i++)
 		if (qn_json_members(a, items[i], &limit) &&
-		    qn_span_is(qn_json_get(&limit, "meter"), "\"api_calls\""))
+		    qn_json_str(a, qn_json_get(&limit, "meter"), &name, NULL) &&
+		    strcmp(name, meter) == 0)
 			qn_json_i64(qn_json_get(&limit, "max"), &max);
 	return max;
 }
@@ -218,7 +222,8 @@ static struct qn_plan read_plan(
 	qn_json_str(a, qn_json_get(o, "shown"), &p.shown, NULL);
 	qn_json_i64(qn_json_get(o, "rank"), &p.rank);
 	read_rates(a, conf, limits, false, p.per_minute);
-	p.calls_per_day = calls_per_day(a, limits);
+	p.calls_per_day = most_of(a, limits, "api_calls", -1);
+	p.seats = most_of(a, limits, "seats", QN_I64_NULL);
 	return p;
 }
 
@@ -241,7 +246,7 @@ static void read_plans(struct qn_arena *a, const struct qn_conf *conf,
 	read_rates(a, conf, qn_json_get(config, "address_limits"), true, app->address_per_minute);
 }
 
-const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code)
+const struct qn_plan *qn_app_plan_or_lowest(const struct qn_app *app, const char *code)
 {
 	const struct qn_plan *lowest = &app->plans[0];
 
@@ -431,6 +436,29 @@ const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *sl
 		if (strcmp(g->now.apps[i].slug, slug) == 0)
 			return &g->now.apps[i];
 	return NULL;
+}
+
+const struct qn_app *qn_registry_app_by_id(const struct qn_registry *g, const char *id)
+{
+	for (size_t i = 0; i < g->now.n; i++)
+		if (strcmp(g->now.apps[i].id, id) == 0)
+			return &g->now.apps[i];
+	return NULL;
+}
+
+const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code)
+{
+	for (size_t i = 0; i < app->nplans; i++)
+		if (strcmp(app->plans[i].code, code) == 0)
+			return &app->plans[i];
+	return NULL;
+}
+
+int qn_app_rank(const struct qn_app *app, const char *code)
+{
+	const struct qn_plan *plan = qn_app_plan(app, code);
+
+	return plan != NULL ? (int)plan->rank : 0;
 }
 
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss)

@@ -36,6 +36,16 @@ static const char *who(const struct qn_route *r)
 	return r->auth & QN_AUTH_USER ? "user" : "public";
 }
 
+/* What else it asks for: a role in the organization, a plan of that rank. */
+static const char *gates(const struct qn_route *r, char out[32])
+{
+	int n = snprintf(out, 32, "%s", member_role_name(r->role));
+
+	if (r->rank > 0)
+		snprintf(out + n, 32 - (size_t)n, "%srank %d", n > 0 ? ", " : "", r->rank);
+	return out[0] != '\0' ? out : "-";
+}
+
 int ctl_routes(struct ctl *c, int argc, char **argv)
 {
 	(void)c;
@@ -44,10 +54,11 @@ int ctl_routes(struct ctl *c, int argc, char **argv)
 	if (argc != 0)
 		return ctl_usage("routes");
 	struct qn_routes *routes = qn_routes_new(qn_api_tables);
+	char gate[32];
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
-		printf("%-6s %-58s %-6s %-9s %s\n", qn_method_name(r->method), r->path,
-		    qn_pool_name(r->pool), who(r), r->id);
+		printf("%-6s %-58s %-6s %-9s %-14s %s\n", qn_method_name(r->method), r->path,
+		    qn_pool_name(r->pool), who(r), gates(r, gate), r->id);
 	}
 	qn_routes_free(routes);
 	return CTL_OK;

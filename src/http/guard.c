@@ -156,6 +156,34 @@ static enum qn_err check_staff(const struct qn_request *r)
 	           : QN_DENIED;
 }
 
+/* The value of the path parameter `name`, which the path has. */
+static const char *path_param(const struct qn_request *r, const char *name)
+{
+	size_t n = strlen(name), i = 0;
+
+	for (const char *p = r->route->path; (p = strchr(p, '{')) != NULL; p++, i++)
+		if (strncmp(p + 1, name, n) == 0 && strchr(":}", p[1 + n]) != NULL)
+			return r->param[i];
+	return "";
+}
+
+/* Who is no member of an organization learns nothing of it, not even that it is there (T17). */
+static enum qn_err check_role(struct qn_request *r)
+{
+	if (r->route->role == QN_ROLE_NONE)
+		return QN_OK;
+	QN_TRY(qn_auth_enter(r->db, r->arena, path_param(r, r->route->tenant), &r->who));
+	return r->who.role >= r->route->role ? QN_OK : QN_ROLE;
+}
+
+/* The plan counts of whoever pays: the organization on its routes, else the user (E17). */
+static enum qn_err check_rank(const struct qn_request *r)
+{
+	const char *plan = r->who.org_id[0] != '\0' ? r->who.org_plan : r->who.plan;
+
+	return r->route->rank <= qn_app_rank(r->who.app, plan) ? QN_OK : QN_TIER;
+}
+
 static enum qn_err user(struct qn_request *r)
 {
 	QN_TRY(identify(r));
@@ -164,7 +192,9 @@ static enum qn_err user(struct qn_request *r)
 	QN_TRY(check_origin(r));
 	QN_TRY(check_kind(r));
 	QN_TRY(check_assurance(r));
-	return check_staff(r);
+	QN_TRY(check_staff(r));
+	QN_TRY(check_role(r));
+	return check_rank(r);
 }
 
 static enum qn_err admit(struct qn_request *r)

@@ -402,6 +402,10 @@ static void operation(struct qn_buf *b, const struct qn_route *r)
 	str(b, r->summary);
 	if (r->auth & (QN_AUTH_USER | QN_AUTH_KEY))
 		security(b, r);
+	if (r->role != QN_ROLE_NONE)
+		qn_buf_printf(b, ",\"x-role\":\"%s\"", member_role_name(r->role));
+	if (r->rank > 0)
+		qn_buf_printf(b, ",\"x-plan-rank\":%d", r->rank);
 	parameters(b, r);
 	if (r->body != NULL) {
 		qn_buf_printf(b,
@@ -484,6 +488,7 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 	qn_buf_printf(b, ",\"rate\":\"%s\"", qn_rate_name(r->rate));
 	qn_buf_printf(b, ",\"tenant\":%s%s%s", r->tenant ? "\"" : "",
 	    r->tenant ? r->tenant : "null", r->tenant ? "\"" : "");
+	qn_buf_printf(b, ",\"role\":\"%s\",\"rank\":%d", member_role_name(r->role), r->rank);
 	qn_buf_printf(b, ",\"body\":%s%s%s", r->body ? "\"" : "", r->body ? r->body->name : "null",
 	    r->body ? "\"" : "");
 	qn_buf_printf(b, ",\"body_max\":%zu,\"missing\":%s%s%s,\"errors\":[", r->body_max,

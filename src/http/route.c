@@ -92,6 +92,22 @@ static const char *input_fault(const struct qn_object *o)
 	return fault;
 }
 
+/* Of an organization or of a plan: a forgotten role would let in whoever is signed in. */
+static const char *gate_fault(const struct qn_route *r)
+{
+	bool of_org = r->tenant != NULL && strcmp(r->tenant, "org_id") == 0;
+
+	if (of_org != (r->role != QN_ROLE_NONE))
+		return "a route of an organization, and no other, says which role it asks for";
+	if (of_org && (r->auth & ~(unsigned)(QN_AUTH_USER | QN_AUTH_KEY)) != 0)
+		return "it asks for a role of callers whom nobody knows";
+	if (r->role >= QN_ROLE_ADMIN && (r->auth & QN_AUTH_KEY) != 0)
+		return "an API key cannot administer an organization";
+	if (r->rank != 0 && (r->rank < 0 || (r->auth & (QN_AUTH_USER | QN_AUTH_KEY)) == 0))
+		return "it asks for a plan of callers whom nobody knows";
+	return NULL;
+}
+
 static const char *row_fault(const struct qn_route *r)
 {
 	bool has_body = r->method == QN_POST || r->method == QN_PUT || r->method == QN_PATCH;
@@ -116,6 +132,8 @@ static const char *row_fault(const struct qn_route *r)
 	if ((r->flags & QN_R_PAGED) && r->query == NULL)
 		return "it has pages and no query to ask for them";
 	const char *fault = path_fault(r);
+	if (fault == NULL)
+		fault = gate_fault(r);
 	if (fault == NULL)
 		fault = input_fault(r->body);
 	if (fault == NULL)
@@ -278,6 +296,10 @@ static size_t add_caller_errors(const struct qn_route *r, enum qn_err *out, size
 		n = add_error(out, n, QN_REAUTHENTICATE);
 	if (r->flags & QN_R_STAFF)
 		n = add_error(out, n, QN_DENIED);
+	if (r->role > QN_ROLE_MEMBER)
+		n = add_error(out, n, QN_ROLE);
+	if (r->rank > 0)
+		n = add_error(out, n, QN_TIER);
 	return n;
 }
 

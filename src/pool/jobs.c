@@ -11,7 +11,9 @@
 #include "quoin/pool/worker.h"
 #include "quoin/store/account.h"
 #include "quoin/store/app.h"
+#include "quoin/store/audit.h"
 #include "quoin/store/idempotency.h"
+#include "quoin/store/invitation.h"
 #include "quoin/store/job.h"
 #include "quoin/store/mail.h"
 #include "quoin/store/session.h"
@@ -101,6 +103,14 @@ static enum qn_err prune_mail(struct jobs *j, const struct job *job)
 	return prune(j, mail_prune);
 }
 
+/* Rows that were kept as long as their organization wants, and invitations that nobody took. */
+static enum qn_err prune_audit(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	QN_TRY(prune(j, audit_prune));
+	return prune(j, invitation_prune);
+}
+
 static void log_mail(const char *id, const struct qn_delivery *d)
 {
 	static const char *const results[] = {"sent", "later", "failed", "bounced"};
@@ -157,6 +167,7 @@ static const struct kind {
     {QN_LINK_JOB, send_link, NULL},
     {"mail.send", send_mail, lose_mail},
     {"mail.prune", prune_mail, NULL},
+    {"audit.prune", prune_audit, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)

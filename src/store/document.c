@@ -44,7 +44,8 @@
 	    "SELECT " ITEM ", " DATA_NOW " FROM documents d WHERE " ONE " AND " ACCESS("1")) \
 	X(DOCUMENT_PUBLIC, READ, 3, \
 	    "SELECT " ITEM ", " DATA_NOW " FROM documents d " \
-	    "WHERE d.id = $3 AND d.app_id = $1 AND d.kind = $2 AND d.is_public") \
+	    "WHERE d.id = $3 AND d.app_id = $1 AND d.kind = $2 AND (d.is_public OR EXISTS (" \
+	    "SELECT 1 FROM workspaces w WHERE w.id = d.workspace_id AND w.visibility = 'public'))") \
 	X(DOCUMENT_SAVE, WRITE, 10, \
 	    "SELECT outcome, version, updated_at FROM " \
 	    "document_save($1, $2, $3, $4, $5, $6, $7, $8::json, $9, octet_length($8::json::text), $10)") \

@@ -12,6 +12,7 @@
 	"JOIN document_access a ON a.document_id = d.id " \
 	"WHERE d.app_id = $1 AND a.user_id = $2 AND d.kind = $3 AND d.id = $4 GROUP BY d.id"
 
+/* By id the document is asked for apart: only a value is brought into the arms of the view. */
 #define EXECUTION_STMTS(X) \
 	X(EXECUTION_LIST, READ, 6, \
 	    "SELECT x.* FROM (" RIGHTS ") r LEFT JOIN LATERAL (SELECT " ITEM " FROM executions e " \
@@ -25,7 +26,8 @@
 	X(EXECUTION_BY_ID, FRESH, 3, \
 	    "SELECT " ITEM \
 	    ", e.results FROM executions e WHERE e.app_id = $1 AND e.id = $3 AND EXISTS " \
-	    "(SELECT 1 FROM document_access a WHERE a.document_id = e.document_id AND a.user_id = $2)") \
+	    "(SELECT 1 FROM document_access a WHERE a.document_id = " \
+	    "(SELECT x.document_id FROM executions x WHERE x.id = $3) AND a.user_id = $2)") \
 	X(EXECUTION_UPDATE, WRITE, 7, \
 	    "SELECT outcome FROM execution_update($1, $2, $3, $4, $5, $6, $7)")
 

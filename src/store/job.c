@@ -37,6 +37,10 @@
 	    "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \
 	    "WHERE EXISTS (SELECT 1 FROM mails WHERE created_at < now() - interval '31 days') " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
+	X(JOB_SCHEDULE_HOURLY, WRITE, 0, \
+	    "INSERT INTO jobs (id, kind, unique_key, max_attempts, run_at) " \
+	    "VALUES (gen_random_uuid(), 'audit.prune', 'audit', 1, date_trunc('hour', now()) + interval '1 hour') " \
+	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
 	X(JOB_RETRY, WRITE, 1, \
 	    "UPDATE jobs SET dead_at = NULL, attempts = 0, run_at = clock_timestamp() WHERE id = $1 RETURNING id")
@@ -103,7 +107,8 @@ enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a)
 {
 	struct qn_rows *rows;
 
-	return qn_exec(db, a, &job_set, JOB_SCHEDULE, NULL, 0, &rows);
+	QN_TRY(qn_exec(db, a, &job_set, JOB_SCHEDULE, NULL, 0, &rows));
+	return qn_exec(db, a, &job_set, JOB_SCHEDULE_HOURLY, NULL, 0, &rows);
 }
 
 enum qn_err job_list(struct qn_db *db, struct qn_arena *a, struct qn_list *ret)

@@ -10,6 +10,9 @@ extern const struct qn_stmt_set staff_set;
 extern const struct qn_stmt_set apikey_set;
 extern const struct qn_stmt_set attempt_set;
 extern const struct qn_stmt_set audit_set;
+extern const struct qn_stmt_set organization_set;
+extern const struct qn_stmt_set member_set;
+extern const struct qn_stmt_set invitation_set;
 extern const struct qn_stmt_set workspace_set;
 extern const struct qn_stmt_set document_set;
 extern const struct qn_stmt_set share_set;
@@ -29,6 +32,9 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &apikey_set,
     &attempt_set,
     &audit_set,
+    &organization_set,
+    &member_set,
+    &invitation_set,
     &workspace_set,
     &document_set,
     &share_set,

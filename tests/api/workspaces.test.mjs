@@ -23,9 +23,10 @@ describe('one workspace', () => {
 		assert.equal(b.workspace.name, 'by query');
 		assert.equal(c.workspace.name, 'plus is a space');
 		const read = ok(await ann.as.get(at(b.workspace))).workspace;
-		assert.deepEqual(Object.keys(read).sort(), ['created_at', 'description', 'id', 'name', 'require_base', 'updated_at']);
+		assert.deepEqual(Object.keys(read).sort(), ['created_at', 'description', 'git_repository', 'id', 'local_path', 'name', 'organization_id', 'project_type', 'require_base', 'settings', 'updated_at', 'visibility']);
 		assert.equal(read.description, 'łódź');
 		assert.equal(read.require_base, false);
+		assert.deepEqual([read.organization_id, read.visibility, read.settings], [null, 'private', {}]);
 		assert.equal(read.updated_at, read.created_at);
 	});
 

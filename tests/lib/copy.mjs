@@ -118,7 +118,7 @@ export class Copy {
 
 	wanted(pool) {
 		const key = `QUOIN_${pool.toUpperCase()}_WORKERS`;
-		return Number(process.env[key] ?? this.settings[key] ?? { api: 4, slow: 2, ingest: 1, jobs: 1 }[pool]);
+		return Number(process.env[key] ?? this.settings[key] ?? { api: 4, slow: 4, ingest: 1, jobs: 1 }[pool]);
 	}
 
 	/** Functions of dev.d, on this copy: shell('up_pools'). What they start outlives the call. */

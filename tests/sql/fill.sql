@@ -6,6 +6,9 @@ $$;
 CREATE FUNCTION t.workspace_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT ('0190a2b4-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
 $$;
+CREATE FUNCTION t.organization_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT ('0190a2b6-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
+$$;
 CREATE FUNCTION t.document_id(n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT ('0190a2b5-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid
 $$;
@@ -48,4 +51,23 @@ INSERT INTO mails (id, app_id, user_id, to_address, template, variables, state, 
            CASE WHEN n % 20 = 0 THEN 'x'::bytea END, CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'sent' END,
            CASE WHEN n % 20 <> 0 THEN now() END, now() - n * interval '2.2 min'
       FROM generate_series(0, 19999) n;
+-- 200 organisations of ten users, and one of a thousand with a workspace each; the others are
+-- nobody's. The second workspace of each user is his organisation's.
+INSERT INTO organizations (id, app_id, name, slug, max_seats)
+    SELECT t.organization_id(n), '00000000-0000-7000-8000-0000000000aa', 'o' || n, 'o' || n, -1 FROM generate_series(0, 4999) n;
+INSERT INTO organization_members (organization_id, user_id, app_id, role)
+    SELECT t.organization_id(n % 200), t.user_id(n), '00000000-0000-7000-8000-0000000000aa'::uuid,
+           CASE WHEN n < 200 THEN 'owner' WHEN n < 400 THEN 'admin' ELSE 'member' END FROM generate_series(0, 1999) n
+    UNION ALL SELECT t.organization_id(200), t.user_id(n), '00000000-0000-7000-8000-0000000000aa',
+           CASE n WHEN 0 THEN 'owner' ELSE 'member' END FROM generate_series(0, 999) n;
+UPDATE workspaces SET organization_id = t.organization_id(substring(name, 2)::integer % 200), visibility = 'team'
+ WHERE substring(name, 2)::integer >= 2000;
+INSERT INTO workspaces (id, app_id, owner_id, name, organization_id, visibility)
+    SELECT t.workspace_id(n), '00000000-0000-7000-8000-0000000000aa', t.user_id(n - 4000), 'w' || n, t.organization_id(200), 'team'
+      FROM generate_series(4000, 4999) n;
+INSERT INTO organization_invitations (id, app_id, organization_id, email, role, token_hash, invited_by, expires_at)
+    SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', t.organization_id(n % 201), 'guest' || n || '@example.com',
+           'member', sha256(n::text::bytea), t.user_id(n % 200), now() + interval '1 day' FROM generate_series(0, 4999) n;
+SELECT count(audit(gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', t.organization_id(n % 201), t.user_id(n % 2000),
+    'fill', NULL, NULL, NULL, NULL, NULL, NULL)) AS audited FROM generate_series(0, 9999) n \gset
 VACUUM ANALYZE;

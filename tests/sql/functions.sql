@@ -168,7 +168,239 @@ SELECT t.fails(format('INSERT INTO identities (app_id, issuer, subject, user_id)
 
 -- What is announced to the workers.
 SELECT t.is((SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),
-    'api_keys_changed api_keys_deleted apps_announce issuers_announce jobs_announce sessions_changed sessions_deleted signing_keys_announce users_announce', 'changes are announced');
+    'api_keys_changed api_keys_deleted apps_announce audit_heads_closed audit_heads_kept audit_logs_closed audit_logs_kept issuers_announce jobs_announce ' ||
+    'organization_members_announce sessions_changed sessions_deleted signing_keys_announce users_announce users_leave', 'changes are announced, and the audit log is closed');
+
+-- Organisations: ann owns one, of three seats; bob is an admin.
+\set org '00000000-0000-7000-8000-000000000041'
+\set org2 '00000000-0000-7000-8000-000000000042'
+\set teamws '00000000-0000-7000-8000-000000000051'
+\set teamdoc '00000000-0000-7000-8000-000000000061'
+INSERT INTO organizations (id, app_id, name, slug, max_seats) VALUES (:'org', :'app', 'O', 'o', 3), (:'org2', :'app', 'P', 'p', 5);
+INSERT INTO organization_members (organization_id, user_id, app_id, role, joined_at) VALUES
+    (:'org', :'ann', :'app', 'owner', now() - interval '3 h'), (:'org', :'bob', :'app', 'admin', now() - interval '2 h'),
+    (:'org2', :'zoe', :'app', 'owner', now());
+SELECT t.fails(format('INSERT INTO organizations (id, app_id, name, slug) VALUES (gen_random_uuid(), %L, %L, %L)', :'app', 'x', gen_random_uuid()), '23514', 'a slug cannot look like an id (T40)');
+SELECT t.fails(format('INSERT INTO organizations (id, app_id, name, slug) VALUES (gen_random_uuid(), %L, %L, %L)', :'app', 'x', replace(gen_random_uuid()::text, '-', '')), '23514', 'nor without its dashes');
+SELECT t.fails(format('INSERT INTO organizations (id, app_id, name, slug) VALUES (gen_random_uuid(), %L, %L, %L)', :'app', 'x', 'o'), '23505', 'nor be another''s of the app');
+SELECT t.fails(format('INSERT INTO organization_members (organization_id, user_id, app_id, role) VALUES (%L, %L, %L, %L)', :'org', :'ann2', :'app', 'member'), '23503', 'no member of another app (T17)');
+SELECT t.fails(format('INSERT INTO organization_members (organization_id, user_id, app_id, role) VALUES (%L, %L, %L, %L)', :'org', :'ann2', :'other', 'member'), '23503', 'whichever app is said');
+SELECT t.fails(format('INSERT INTO workspaces (id, app_id, owner_id, name, organization_id) VALUES (gen_random_uuid(), %L, %L, %L, %L)', :'app', :'zoe', 'x', :'org'), '23503', 'no workspace there of who is no member');
+SELECT t.fails(format('INSERT INTO workspaces (id, app_id, owner_id, name, visibility) VALUES (gen_random_uuid(), %L, %L, %L, %L)', :'app', :'ann', 'x', 'team'), '23514', 'a personal one has no team');
+
+-- organization_add(app, org, user, role)
+CREATE FUNCTION t.add(app uuid, org uuid, who uuid, role text) RETURNS text LANGUAGE sql AS $$ SELECT outcome FROM organization_add(app, org, who, role) $$;
+SELECT t.is(t.add(:'app', :'org', :'eve', 'member'), 'saved', 'the last seat is taken');
+SELECT t.is(t.add(:'app', :'org', :'zoe', 'member'), 'seats', 'and there is none more');
+SELECT t.is(t.add(:'app', :'org', :'eve', 'admin'), 'member', 'a member is one already');
+SELECT t.is(t.add(:'other', :'org', :'zoe', 'member'), 'missing', 'in another app there is no such organisation');
+
+-- workspace_access, document_access
+INSERT INTO workspaces (id, app_id, owner_id, name, organization_id, visibility) VALUES (:'teamws', :'app', :'bob', 'w', :'org', 'team');
+INSERT INTO documents (id, app_id, workspace_id, kind, name, sha256) VALUES (:'teamdoc', :'app', :'teamws', 'graph', 'd', sha256('one'));
+INSERT INTO document_versions (document_id, version, data, sha256, size, created_by) VALUES (:'teamdoc', 1, '"one"', sha256('one'), 5, :'bob');
+CREATE FUNCTION t.levels(ws uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(right(user_id::text, 1) || ':' || level, ' ' ORDER BY user_id) FROM workspace_access WHERE workspace_id = ws
+$$;
+CREATE FUNCTION t.doc_levels(doc uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(right(user_id::text, 1) || ':' || level, ' ' ORDER BY user_id, level) FROM document_access WHERE document_id = doc
+$$;
+SELECT t.is(t.levels(:'ws'), '1:4', 'a personal workspace is its owner''s');
+SELECT t.is(t.levels(:'teamws'), '1:3 2:4 3:2', 'a team''s is its maker''s, the owner''s and each member''s');
+SELECT t.is(t.doc_levels(:'teamdoc'), '1:3 2:4 3:2', 'and so are its documents');
+SELECT t.is(t.save(:'app', :'eve', :'teamdoc', NULL, NULL, NULL, 'two'), 'saved 2', 'a member saves');
+SELECT t.is(t.save(:'app', :'zoe', :'teamdoc', NULL, NULL, NULL, 'x'), 'missing', 'a member of another does not');
+UPDATE workspaces SET visibility = 'private' WHERE id = :'teamws';
+SELECT t.is(t.levels(:'teamws'), '2:4', 'a private one is nobody else''s, be he the owner of all');
+SELECT t.is(t.doc_levels(:'teamdoc'), '2:4', 'nor are its documents');
+UPDATE workspaces SET visibility = 'public' WHERE id = :'teamws';
+SELECT t.is(t.levels(:'teamws'), '1:3 2:4 3:2', 'a public one is the team''s');
+
+-- organization_set_role(app, org, actor, user, role)
+CREATE FUNCTION t.role(org uuid, actor uuid, who uuid, role text) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', outcome, was) FROM organization_set_role('00000000-0000-7000-8000-0000000000aa', org, actor, who, role)
+$$;
+CREATE FUNCTION t.members(org uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(right(user_id::text, 1) || ':' || role, ' ' ORDER BY user_id) FROM organization_members WHERE organization_id = org
+$$;
+SELECT t.is(t.role(:'org', :'bob', :'eve', 'owner'), 'role member', 'an admin makes no owner (T18)');
+SELECT t.is(t.role(:'org', :'bob', :'bob', 'owner'), 'role admin', 'of himself least of all');
+SELECT t.is(t.role(:'org', :'bob', :'ann', 'member'), 'role owner', 'nor does he touch one');
+SELECT t.is(t.role(:'org', :'eve', :'eve', 'admin'), 'role member', 'a member changes nothing');
+SELECT t.is(t.role(:'org', :'zoe', :'eve', 'admin'), 'missing member', 'for a stranger it is not there');
+SELECT t.is(t.role(:'org', :'ann', :'zoe', 'admin'), 'nobody', 'who is no member has no role');
+SELECT t.is(t.role(:'org', :'ann', :'ann', 'admin'), 'owner owner', 'the last owner stays');
+SELECT t.is(t.role(:'org', :'bob', :'eve', 'admin'), 'saved member', 'an admin makes an admin');
+SELECT t.is(t.members(:'org'), '1:owner 2:admin 3:admin', 'and that is all that changed');
+SELECT t.fails(format('SELECT t.role(%L, %L, %L, %L)', :'org', :'ann', :'eve', 'king'), '23514', 'there is no other role');
+
+-- organization_invite, organization_reinvite, organization_accept
+CREATE FUNCTION t.invite(org uuid, actor uuid, address text, role text, token text) RETURNS text LANGUAGE sql AS $$
+    SELECT outcome FROM organization_invite(gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', org, actor, address, role, sha256(token::bytea), 7)
+$$;
+CREATE FUNCTION t.accept(app uuid, who uuid, token text) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', outcome, role) FROM organization_accept(app, who, sha256(token::bytea))
+$$;
+SELECT t.is(t.invite(:'org', :'bob', 'new@example.com', 'owner', 'a'), 'role', 'an admin invites no owner');
+SELECT t.is(t.invite(:'org', :'zoe', 'new@example.com', 'member', 'a'), 'missing', 'a stranger invites nobody');
+SELECT t.is(t.invite(:'org', :'bob', 'EVE@example.com', 'member', 'a'), 'member', 'nobody invites a member');
+SELECT t.is(t.invite(:'org', :'eve', 'Zoe@example.com', 'admin', 'a'), 'saved', 'an admin invites an admin');
+SELECT t.is(t.invite(:'org', :'ann', 'zoe@EXAMPLE.com', 'member', 'b'), 'invited', 'nobody is invited twice');
+SELECT t.is(t.accept(:'app', :'zoe', 'a'), 'unverified', 'an address that was not verified accepts nothing');
+UPDATE users SET email_verified = true WHERE id = :'zoe';
+SELECT t.is(t.accept(:'app', :'zoe', 'b'), 'invalid', 'nor does another token');
+SELECT t.is(t.accept(:'app', :'ann', 'a'), 'invalid', 'nor another address');
+SELECT t.is(t.accept(:'other', :'ann2', 'a'), 'invalid', 'nor another app');
+SELECT t.is(t.accept(:'app', :'zoe', 'a'), 'seats', 'nor is there a seat');
+SELECT t.is((SELECT count(*)::text FROM organization_invitations WHERE organization_id = :'org'), '1', 'all of which leaves it as it was');
+UPDATE organization_invitations SET expires_at = now() WHERE organization_id = :'org';
+UPDATE organizations SET max_seats = 4 WHERE id = :'org';
+SELECT t.is(t.accept(:'app', :'zoe', 'a'), 'invalid', 'one that is over is none');
+SELECT t.is(t.invite(:'org', :'eve', 'zoe@example.com', 'admin', 'c'), 'saved', 'and another takes its place');
+SELECT t.is((SELECT string_agg(r.outcome || ' ' || r.role, ' ') FROM organization_invitations i,
+    LATERAL organization_reinvite(:'app', :'org', :'bob', i.id, sha256('d'), 7) r WHERE i.organization_id = :'org'), 'saved admin', 'it is sent again');
+SELECT t.is(t.accept(:'app', :'zoe', 'c'), 'invalid', 'the old token is void then');
+SELECT t.is(t.accept(:'app', :'zoe', 'd'), 'saved admin', 'the new one is taken');
+SELECT t.is(t.accept(:'app', :'zoe', 'd'), 'invalid', 'once');
+SELECT t.is((SELECT outcome FROM organization_reinvite(:'app', :'org', :'ann', :'none', sha256('e'), 7)), 'invitation', 'what was accepted is not sent again');
+-- What somebody may not grant any more he has not granted either.
+SELECT t.is(t.invite(:'org', :'bob', 'x@example.com', 'admin', 'x') || t.invite(:'org', :'bob', 'y@example.com', 'member', 'y') ||
+    t.invite(:'org', :'ann', 'z@example.com', 'owner', 'z'), 'savedsavedsaved', 'three are invited');
+SELECT t.is(t.role(:'org', :'ann', :'bob', 'member'), 'saved admin', 'an admin becomes a member');
+SELECT t.is((SELECT string_agg(email, ' ') FROM organization_invitations WHERE organization_id = :'org'), 'z@example.com', 'and his invitations are void');
+
+-- organization_transfer(app, org, actor, user)
+CREATE FUNCTION t.transfer(org uuid, actor uuid, who uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT outcome FROM organization_transfer('00000000-0000-7000-8000-0000000000aa', org, actor, who)
+$$;
+SELECT t.is(t.transfer(:'org', :'zoe', :'zoe'), 'role', 'an admin does not take it');
+SELECT t.is(t.transfer(:'org', :'ann', :'none'), 'nobody', 'who is no member does not get it');
+SELECT t.is(t.transfer(:'org', :'ann', :'ann'), 'saved', 'the owner may hand it to himself');
+SELECT t.is(t.transfer(:'org', :'ann', :'bob'), 'saved', 'and to another');
+SELECT t.is(t.members(:'org'), '1:admin 2:owner 3:admin 4:admin', 'whose place he takes');
+SELECT t.is((SELECT count(*)::text FROM organization_invitations WHERE organization_id = :'org'), '0', 'an admin invites no owner');
+
+-- organization_remove(app, org, actor, user)
+CREATE FUNCTION t.remove(org uuid, actor uuid, who uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', outcome, was) FROM organization_remove('00000000-0000-7000-8000-0000000000aa', org, actor, who)
+$$;
+SELECT t.is(t.remove(:'org', :'bob', :'bob'), 'owner owner', 'the last owner does not leave');
+SELECT t.is(t.remove(:'org', :'ann', :'bob'), 'role owner', 'nor does an admin put him out');
+SELECT t.is(t.remove(:'org', :'ann', :'none'), 'nobody', 'who is no member cannot be put out');
+SELECT t.is(t.role(:'org', :'bob', :'ann', 'owner'), 'saved admin', 'a second owner');
+SELECT t.is(t.share(:'app', :'bob', :'teamdoc', :'eve', NULL, 'admin'), 'saved 3 admin', 'a document of the team is shared');
+SELECT t.is(t.remove(:'org', :'ann', :'eve'), 'saved admin', 'who is put out');
+SELECT t.is(t.doc_levels(:'teamdoc'), '1:3 2:4 4:3', 'has nothing left, not by a share either');
+SELECT t.is(t.remove(:'org', :'bob', :'bob'), 'saved owner', 'one of two owners may leave');
+SELECT t.is(t.levels(:'teamws'), '1:4 4:3', 'and what he made there stays with the other');
+SELECT t.is(t.members(:'org'), '1:owner 4:admin', 'who goes on');
+
+-- An erased owner is followed by the next in rank; what was private goes with him, the rest stays.
+INSERT INTO workspaces (id, app_id, owner_id, name, organization_id) VALUES ('00000000-0000-7000-8000-000000000052', :'app', :'ann', 'p', :'org');
+BEGIN;
+DELETE FROM users WHERE id = :'ann';
+SELECT t.is(t.members(:'org'), '4:owner', 'the next becomes the owner');
+SELECT t.is((SELECT string_agg(name || right(owner_id::text, 1), ' ') FROM workspaces WHERE organization_id = :'org'), 'w4', 'of what was the team''s');
+SELECT t.is((SELECT string_agg(action, ' ' ORDER BY seq) FROM audit_logs WHERE chain = :'org'), 'org.owner.inherit org.member.erase', 'and it is written down');
+DELETE FROM users WHERE id = :'zoe';
+SELECT t.is((SELECT count(*)::text FROM organizations WHERE id IN (:'org', :'org2')), '0', 'where he was alone it goes');
+ROLLBACK;
+DELETE FROM organizations WHERE id = :'org';
+SELECT t.is((SELECT count(*)::text FROM workspaces WHERE id = :'teamws'), '0', 'an organisation takes its workspaces along');
+
+-- The audit log: chained, closed, shortened only at its old end.
+\set chain '00000000-0000-7000-8000-000000000042'
+CREATE FUNCTION t.audit(chain uuid, what text) RETURNS void LANGUAGE sql AS $$
+    SELECT audit(gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', chain, '00000000-0000-7000-8000-000000000004', what, 'x', 'y', '{"a": 1}', '192.0.2.1', 'agent', 'r')
+$$;
+CREATE FUNCTION t.verify(chain uuid) RETURNS text LANGUAGE sql AS $$ SELECT coalesce((SELECT seq || ' ' || why FROM audit_verify(chain)), 'whole') $$;
+-- Past its guards, as somebody could who owns the machine.
+CREATE FUNCTION t.tamper(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    ALTER TABLE audit_logs DISABLE TRIGGER USER;
+    ALTER TABLE audit_heads DISABLE TRIGGER USER;
+    EXECUTE statement;
+    ALTER TABLE audit_logs ENABLE TRIGGER USER;
+    ALTER TABLE audit_heads ENABLE TRIGGER USER;
+    RETURN NULL;
+END $$;
+SELECT t.is(t.verify(:'chain'), 'whole', 'a chain without rows is whole');
+SELECT count(t.audit(:'chain', 'try.' || n)) AS n FROM generate_series(1, 20) n \gset
+SELECT t.is(t.verify(:'chain'), 'whole', 'what was written is whole');
+SELECT t.fails('UPDATE audit_logs SET action = ''x''', '42501', 'no row can be changed');
+SELECT t.fails('DELETE FROM audit_logs', '42501', 'or deleted');
+SELECT t.fails('TRUNCATE audit_logs', '42501', 'or all of them');
+SELECT t.fails('INSERT INTO audit_logs SELECT * FROM audit_logs LIMIT 1', '42501', 'or slipped in');
+SELECT t.fails('UPDATE audit_heads SET seq = 0', '42501', 'nor the ends of the chains');
+CREATE ROLE worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO worker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA t TO worker;
+GRANT USAGE ON SCHEMA t TO worker;
+SET ROLE worker;
+SET quoin.audit_door = 'open';
+SELECT t.fails('UPDATE audit_logs SET action = ''x''', '42501', 'a worker does not have the key, whatever it says');
+SELECT t.fails('DELETE FROM audit_heads', '42501', 'for neither table');
+SELECT count(t.audit(:'chain', 'try.worker')) AS n \gset
+SELECT t.is((SELECT action FROM audit_logs WHERE chain = :'chain' ORDER BY seq DESC LIMIT 1), 'try.worker', 'but it writes through the door');
+RESET ROLE;
+RESET quoin.audit_door;
+BEGIN; SELECT t.tamper(format('UPDATE audit_logs SET resource_id = %L WHERE chain = %L AND seq = 7', 'z', :'chain'));
+SELECT t.is(t.verify(:'chain'), '7 it was changed', 'a changed row is found'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('UPDATE audit_logs SET details = %L WHERE chain = %L AND seq = 1', '{"a":1}', :'chain'));
+SELECT t.is(t.verify(:'chain'), '1 it was changed', 'be it by a space'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('UPDATE audit_logs SET resource_id = %L WHERE chain = %L AND seq = 7', 'z', :'chain'));
+SELECT t.tamper(format('UPDATE audit_logs a SET hash = audit_hash((SELECT b.hash FROM audit_logs b WHERE b.chain = a.chain AND b.seq = 6), a) WHERE a.chain = %L AND a.seq = 7', :'chain'));
+SELECT t.is(t.verify(:'chain'), '8 it was changed', 'or the one after it, when its hash was made anew'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('DELETE FROM audit_logs WHERE chain = %L AND seq = 7', :'chain'));
+SELECT t.is(t.verify(:'chain'), '8 rows before it are missing', 'a row that is gone is found'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('DELETE FROM audit_logs WHERE chain = %L AND seq = 1', :'chain'));
+SELECT t.is(t.verify(:'chain'), '2 rows before it are missing', 'the first too'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('DELETE FROM audit_logs WHERE chain = %L AND seq > 18', :'chain'));
+SELECT t.is(t.verify(:'chain'), '18 rows after it are missing', 'and the last'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('DELETE FROM audit_logs WHERE chain = %L', :'chain'));
+SELECT t.is(t.verify(:'chain'), '0 rows after it are missing', 'and all of them'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('UPDATE audit_logs SET user_id = NULL, ip_address = NULL, user_agent = NULL WHERE chain = %L', :'chain'));
+SELECT t.is(t.verify(:'chain'), 'whole', 'who it was may be forgotten'); ROLLBACK;
+
+-- Retention: rows are made old past the guards, with hashes to fit, as time would have made them.
+CREATE FUNCTION t.age(p_chain uuid, days integer, below bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    a audit_logs;
+    before bytea;
+BEGIN
+    SELECT anchor INTO before FROM audit_heads h WHERE h.chain = p_chain;
+    FOR a IN SELECT * FROM audit_logs x WHERE x.chain = p_chain ORDER BY x.seq LOOP
+        IF a.seq < below THEN a.created_at := a.created_at - days * interval '1 day'; END IF;
+        a.hash := audit_hash(before, a);
+        UPDATE audit_logs x SET created_at = a.created_at, hash = a.hash WHERE x.chain = p_chain AND x.seq = a.seq;
+        before := a.hash;
+    END LOOP;
+    UPDATE audit_heads h SET hash = before WHERE h.chain = p_chain;
+END $$;
+SELECT t.is(audit_prune(1000)::text, '0', 'what is young is kept');
+SELECT t.tamper(format('SELECT t.age(%L, 31, 12)', :'chain'));
+SELECT t.is(t.verify(:'chain'), 'whole', 'an old chain');
+SELECT t.is(audit_prune(1000)::text, '0', 'is kept for ninety days');
+UPDATE organizations SET audit_log_retention_days = 30 WHERE id = :'org2';
+SELECT t.is(audit_prune(5)::text, '5', 'or thirty, where that is enough: then its old end is taken');
+SELECT t.is(t.verify(:'chain'), 'whole', 'and what is left is whole');
+SELECT t.is(audit_prune(1000)::text, '6', 'the rest of it the next time');
+SELECT t.is((SELECT min(seq) || ' ' || max(seq) FROM audit_logs WHERE chain = :'chain'), '12 21', 'up to the first that is young');
+SELECT t.is(t.verify(:'chain'), 'whole', 'whole again');
+BEGIN; SELECT t.tamper(format('DELETE FROM audit_logs WHERE chain = %L AND seq = 12', :'chain'));
+SELECT t.is(t.verify(:'chain'), '13 rows before it are missing', 'its new beginning is guarded like the old'); ROLLBACK;
+BEGIN; SELECT t.tamper(format('UPDATE audit_logs SET action = %L WHERE chain = %L AND seq = 12', 'x', :'chain'));
+SELECT t.is(t.verify(:'chain'), '12 it was changed', 'in what it says too'); ROLLBACK;
+SELECT count(t.audit(:'chain', 'try.after')) AS n \gset
+SELECT t.is(t.verify(:'chain'), 'whole', 'and it goes on');
+UPDATE organizations SET audit_log_retention_days = 1 WHERE id = :'org2';
+SELECT t.tamper(format('SELECT t.age(%L, 2, 100)', :'chain'));
+SELECT t.is(audit_prune(1000)::text, '11', 'all of it may be old');
+SELECT t.is(t.verify(:'chain'), 'whole', 'and nothing is whole too');
+SELECT t.is((SELECT seq || ' ' || anchor_seq FROM audit_heads WHERE chain = :'chain'), '22 22', 'the next one knows its place');
+SELECT count(audit(gen_random_uuid(), :'app', NULL, NULL, 'app.try', NULL, NULL, NULL, NULL, NULL, NULL)) AS n \gset
+SELECT t.tamper(format('SELECT t.age(%L, 3650, 100)', :'app'));
+SELECT t.is(audit_prune(1000)::text, '0', 'the app''s own is kept for ever');
 
 -- Deleting takes along what belongs to it, and nothing else.
 DELETE FROM workspaces WHERE id = :'ws';
@@ -176,3 +408,5 @@ SELECT t.is((SELECT count(*)::text FROM documents), '0', 'documents go with thei
 SELECT t.is((SELECT (SELECT count(*) FROM document_versions) || ' ' || (SELECT count(*) FROM document_shares) || ' ' || (SELECT count(*) FROM executions)),
     '0 0 0', 'versions, shares and executions with them');
 SELECT t.is((SELECT count(*)::text FROM users WHERE id IN (:'ann', :'bob', :'eve')), '3', 'users do not');
+DELETE FROM apps WHERE id = :'app';
+SELECT t.is((SELECT (SELECT count(*) FROM users WHERE app_id = :'app') || ' ' || (SELECT count(*) FROM organizations WHERE app_id = :'app')), '0 0', 'an app takes all along');

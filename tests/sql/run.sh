@@ -139,10 +139,12 @@ plans() {
 		me=$(sql -c "SELECT quote_literal(t.user_id($who))")
 		ws=$(sql -c "SELECT quote_literal(id) FROM workspaces WHERE owner_id = $me ORDER BY id LIMIT 1")
 		doc=$(sql -c "SELECT quote_literal(id) FROM documents WHERE workspace_id = $ws ORDER BY id LIMIT 1")
+		org=$(sql -c "SELECT quote_literal(t.organization_id($who))")
 		run=$(sql -c "SELECT quote_literal(id) FROM executions WHERE document_id = $doc LIMIT 1")
-		plan WORKSPACE_LIST "($app, $me, NULL, 101)"
+		plan WORKSPACE_LIST "($app, $me, NULL, 101, NULL)"
+		plan WORKSPACE_LIST "($app, $me, NULL, 101, $org)"
 		plan WORKSPACE_BY_ID "($app, $me, $ws)"
-		plan WORKSPACE_UPDATE "($app, $me, $ws, 'n', NULL, NULL)"
+		plan WORKSPACE_UPDATE "($app, $me, $ws, 'n', NULL, NULL, NULL, NULL, NULL, NULL, NULL)"
 		# A quarter of all documents goes with that of user 0: to read them all is right then.
 		[ "$who" -eq 0 ] || plan WORKSPACE_DELETE "($app, $me, $ws)"
 		plan DOCUMENT_LIST "($app, $me, 'graph', NULL, 101, $ws)"
@@ -167,6 +169,22 @@ plans() {
 		plan USER_OF_IDENTITY "(gen_random_uuid(), $app, 'https://issuer.example/', 'subject$who', NULL, false, NULL)"
 		plan USER_BY_ID "($app, $me)"
 		plan USER_BY_EMAIL "($app, 'USER$who@example.com')"
+		plan WORKSPACE_CREATE "($app, $me, gen_random_uuid(), 'n', NULL, NULL, $org, NULL, NULL, NULL, NULL, NULL)"
+		plan ORGANIZATION_LIST "($app, $me, NULL, 101)"
+		plan ORGANIZATION_BY_ID "($app, $me, $org)"
+		plan ORGANIZATION_UPDATE "($app, $me, $org, 'n', NULL, 5)"
+		plan ORGANIZATION_SEATS "($app, $org)"
+		plan MEMBER_FIND "($app, $org, $me)"
+		plan MEMBER_LIST "($app, $org, NULL, 101)"
+		plan MEMBER_SET_ROLE "($app, $org, $me, t.user_id($who + 400), 'admin')"
+		plan MEMBER_TRANSFER "($app, $org, $me, t.user_id($who + 400))"
+		plan MEMBER_REMOVE "($app, $org, $me, t.user_id($who + 400))"
+		plan MEMBER_ADD "($app, $org, t.user_id(7), 'member')"
+		plan INVITATION_CREATE "(gen_random_uuid(), $app, $org, $me, 'new@example.com', 'member', $sha, 7)"
+		plan INVITATION_LIST "($app, $org, NULL, 101)"
+		plan INVITATION_ACCEPT "($app, $me, sha256('$who'))"
+		plan AUDIT_LIST "($app, $org, NULL, NULL, NULL, NULL, NULL, 101)"
+		plan AUDIT_WRITE "(gen_random_uuid(), $app, $org, $me, 'x', NULL, NULL, NULL, NULL, NULL, NULL)"
 		plan IDEMPOTENCY_TAKE "($app, $me, $sha)"
 		plan IDEMPOTENCY_KEEP "($app, $me, $sha, $sha, 200, '', NULL)"
 	done

@@ -150,6 +150,9 @@ static void methods_have_names(void **state)
 
 /* what is refused at start */
 
+#define OF_ORG \
+	.auth = QN_AUTH_USER, .path = "/x/{org_id}", .tenant = "org_id", .missing = QN_NOT_FOUND
+
 /* A good row, and behind it what makes it bad. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 #define GOOD ROW(QN_GET, "/x", "x")
@@ -201,6 +204,18 @@ static const struct {
     {"same but for the name of the parameter", "is taken",
 	{{GOOD, .path = "/x/{a}", .missing = QN_NOT_FOUND},
 	    {GOOD, .id = "y", .path = "/x/{b}", .missing = QN_NOT_FOUND}}},
+    {"organization without a role", "which role", {{GOOD, OF_ORG}}},
+    {"role without an organization", "which role",
+	{{GOOD, .auth = QN_AUTH_USER, .role = QN_ROLE_MEMBER}}},
+    {"role of another tenant", "which role",
+	{{GOOD, .auth = QN_AUTH_USER, .path = "/x/{id}", .tenant = "id", .missing = QN_NOT_FOUND,
+	    .role = QN_ROLE_MEMBER}}},
+    {"role of anybody", "nobody knows",
+	{{GOOD, OF_ORG, .role = QN_ROLE_MEMBER, .auth = QN_AUTH_USER | QN_AUTH_PUBLIC}}},
+    {"key that administers", "API key",
+	{{GOOD, OF_ORG, .role = QN_ROLE_ADMIN, .auth = QN_AUTH_KEY}}},
+    {"plan of anybody", "nobody knows", {{GOOD, .rank = 1}}},
+    {"plan below all", "nobody knows", {{GOOD, .auth = QN_AUTH_USER, .rank = -1}}},
 };
 
 /* What a process that makes these routes says as it ends; "" when it makes them. */
@@ -258,6 +273,11 @@ static const struct qn_route keys_only = {ROW(QN_GET, "/x", "only"), .auth = QN_
 static const struct qn_route staff = {
     ROW(QN_GET, "/x", "staff"), .auth = QN_AUTH_USER, .flags = QN_R_RECENT | QN_R_STAFF};
 
+static const struct qn_route member = {
+    ROW(QN_GET, "/x/{org_id}", "member"), OF_ORG, .role = QN_ROLE_MEMBER, .flags = QN_R_ONE_FACTOR};
+static const struct qn_route admin = {ROW(QN_GET, "/x/{org_id}", "admin"), OF_ORG,
+    .role = QN_ROLE_ADMIN, .rank = 2, .flags = QN_R_ONE_FACTOR};
+
 static const struct {
 	const char *name;
 	const struct qn_route *row;
@@ -280,6 +300,12 @@ static const struct {
 	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
 	    QN_MFA_REQUIRED, QN_REAUTHENTICATE, QN_DENIED, QN_RATE_LIMITED}},
     {"local", &mine, {QN_DENIED, QN_INVALID, QN_RATE_LIMITED}},
+    {"member", &member,
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
+	    QN_NOT_FOUND, QN_RATE_LIMITED}},
+    {"admin with a plan", &admin,
+	{QN_UNAUTHENTICATED, QN_MIXED_CREDENTIALS, QN_SUSPENDED, QN_BAD_KEY, QN_KEY_REFUSED,
+	    QN_NOT_FOUND, QN_ROLE, QN_TIER, QN_RATE_LIMITED}},
 };
 
 static void errors_are_implied(void **state)

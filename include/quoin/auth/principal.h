@@ -10,6 +10,7 @@
 #include "quoin/auth/registry.h"
 #include "quoin/base/rand.h"
 #include "quoin/store/cache.h"
+#include "quoin/store/member.h"
 #include "quoin/store/user.h"
 
 /* What a request shows: at most one of the three; p NULL: not shown. */
@@ -33,6 +34,10 @@ struct qn_principal {
 	bool mfa;                         /* the user has a second factor */
 	int aal;                          /* factors shown: 1 or 2; of an API key 2 */
 	qn_time proved_at;                /* when one was shown last */
+	/* On a route of an organization, which says what role it asks for: */
+	char org_id[QN_UUID_LEN + 1]; /* "": on any other route */
+	enum qn_role role;
+	char org_plan[32];
 };
 
 struct qn_auth; /* per worker: the registry and the credentials verified lately */
@@ -50,6 +55,13 @@ struct qn_registry *qn_auth_registry(struct qn_auth *auth);
 enum qn_err qn_auth_identify(struct qn_auth *auth, struct qn_db *db, struct qn_cache *cache,
     struct qn_arena *a, const struct qn_presented *shown, struct qn_principal *ret,
     const struct qn_issuer **ret_refetch) QN_MUST_CHECK;
+
+/*
+ * Makes the principal one of an organization, on a route of which it is the tenant. QN_ORGANIZATION_NOT_FOUND:
+ * it is not there, or the user is no member.
+ */
+enum qn_err qn_auth_enter(
+    struct qn_db *db, struct qn_arena *a, const char *org, struct qn_principal *who) QN_MUST_CHECK;
 
 /* Whether `scopes` allow `verb` ("read", "write") in `area` ("graph"): "write", "graph:read", … */
 bool qn_scopes_allow(const char *scopes, const char *area, const char *verb);

@@ -29,6 +29,7 @@ struct qn_plan {
 	int64_t rank;
 	int64_t per_minute[QN_RATE__MAX]; /* of one user, or of one of his keys */
 	int64_t calls_per_day;            /* of one user with all his keys, by UTC day */
+	int64_t seats;                    /* of an organization; QN_I64_NULL: it does not say */
 };
 
 #endif

@@ -32,8 +32,8 @@ struct qn_app {
 	const char *key_prefix;                /* of its API keys; "": it has none */
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
-	const char *frontend_url; /* what links in mail begin with; no slash at the end */
-	const char *mail_from;    /* "Name <address>"; "" when nothing says so */
+	const char *frontend_url;   /* what links in mail begin with; no slash at the end */
+	const char *mail_from;      /* "Name <address>"; "" when nothing says so */
 	struct qn_issuer *issuers;
 	size_t n;
 	const struct qn_plan *plans; /* at least one */
@@ -59,11 +59,16 @@ uint32_t qn_registry_generation(const struct qn_registry *g);
 
 /* NULL when there is none. Lives until the next refresh. */
 const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug);
+const struct qn_app *qn_registry_app_by_id(const struct qn_registry *g, const char *id);
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
 /* What the settings allow a minute, to callers or to addresses. */
 void qn_rates_default(const struct qn_conf *conf, bool of_address, int64_t ret[QN_RATE__MAX]);
 /* The plan of that code; one that the file does not have is the lowest. */
+const struct qn_plan *qn_app_plan_or_lowest(const struct qn_app *app, const char *code);
+/* A plan by its code; NULL when the app's file has none of it. */
 const struct qn_plan *qn_app_plan(const struct qn_app *app, const char *code);
+/* Its rank; 0 of a plan that the file does not have. */
+int qn_app_rank(const struct qn_app *app, const char *code);
 
 /* The issuer of an app's own tokens: app file's "token", else QUOIN_PUBLIC_URL/SLUG. In the arena. */
 const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,

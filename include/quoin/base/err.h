@@ -50,6 +50,9 @@
 	X(USER_NOT_FOUND, 404, "user-not-found", "User not found") \
 	X(SESSION_NOT_FOUND, 404, "session-not-found", "Session not found") \
 	X(KEY_NOT_FOUND, 404, "api-key-not-found", "API key not found") \
+	X(ORGANIZATION_NOT_FOUND, 404, "organization-not-found", "Organization not found") \
+	X(MEMBER_NOT_FOUND, 404, "member-not-found", "Member not found") \
+	X(INVITATION_NOT_FOUND, 404, "invitation-not-found", "Invitation not found") \
 	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
 	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
 	X(VERSION_CONFLICT, 409, "version-conflict", \
@@ -58,6 +61,8 @@
 	X(IN_PROGRESS, 409, "request-in-progress", \
 	    "A request with this Idempotency-Key is still being handled.") \
 	X(LIMIT, 409, "limit-reached", "There are as many as there may be.") \
+	X(LAST_OWNER, 409, "last-owner", "An organization keeps at least one owner.") \
+	X(SEATS, 409, "no-seats-left", "All seats of the organization are taken.") \
 	X(LINK_INVALID, 410, "link-invalid", "The link is invalid or has expired.") \
 	X(PRECONDITION, 412, "precondition-failed", \
 	    "The document has changed since the version named in If-Match.") \

@@ -11,6 +11,19 @@ struct qn_page_query {
 	int64_t limit;
 	const char *cursor;
 };
+/* The fields of a query that holds more: `struct qn_page_query page` is its first member. */
+#define QN_PAGE_FIELDS(s, most_) \
+	{.name = "limit", \
+	    .type = QN_T_I64, \
+	    .least = 1, \
+	    .most = (most_), \
+	    .def = #most_, \
+	    .offset = offsetof(s, page.limit) + 0 * sizeof(char[offsetof(s, page) == 0 ? 1 : -1]), \
+	    .doc = "Rows of a page."}, \
+	{ \
+		.name = "cursor", .type = QN_T_STR, .least = 1, .most = 200, \
+		.offset = offsetof(s, page.cursor), .doc = "next_cursor of the page before." \
+	}
 extern const struct qn_object qn_page_query_object; /* ?limit=1..1000&cursor=… */
 extern const struct qn_object
     qn_page_short_object; /* ?limit=1..100&cursor=…, where rows may be large */

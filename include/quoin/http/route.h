@@ -12,6 +12,7 @@
 #include "quoin/base/board.h"
 #include "quoin/base/err.h"
 #include "quoin/base/field.h"
+#include "quoin/store/member.h"
 
 struct qn_request;
 
@@ -61,6 +62,8 @@ struct qn_route {
 	unsigned auth, flags;
 	enum qn_rate rate;   /* what a request costs: zero is the ordinary class */
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
+	enum qn_role role;   /* what the caller must at least be in the organization {org_id} */
+	int rank;            /* of the plan, the organization's there, else the caller's; 0 any */
 	enum qn_err missing; /* what QN_NOT_FOUND means here; also of an id that is no id */
 	const struct qn_object *query, *body, *reply;
 	size_t body_max;                     /* bytes */
