@@ -108,7 +108,7 @@ async function measure(stack, dir) {
     say(`document read, ${counts.join(' and ')} versions`);
     const ids = await seed_versions(admin, owner, counts);
     const measured = await turns(counts.map((n, k) => ({
-      name: String(n), run: (s) => wrk(quoin, 'read', { seconds: s, path: `/api/v1/graphs/${ids[k]}` }),
+      ...http(quoin, 'read', { path: `/api/v1/graphs/${ids[k]}` }), name: String(n),
     })));
     result.versions = measured;
   }
