@@ -140,9 +140,11 @@ static void plans_are_found(void **state)
 {
 	(void)state;
 	assert_ptr_equal(qn_app_plan(&app, "pro"), &plans[1]);
-	assert_ptr_equal(qn_app_plan(&app, "free"), &plans[0]);
-	assert_ptr_equal(qn_app_plan(&app, "gone"), &plans[0]);
-	assert_ptr_equal(qn_app_plan(&app, ""), &plans[0]);
+	assert_null(qn_app_plan(&app, "gone"));
+	assert_ptr_equal(qn_app_plan_or_lowest(&app, "pro"), &plans[1]);
+	assert_ptr_equal(qn_app_plan_or_lowest(&app, "free"), &plans[0]);
+	assert_ptr_equal(qn_app_plan_or_lowest(&app, "gone"), &plans[0]);
+	assert_ptr_equal(qn_app_plan_or_lowest(&app, ""), &plans[0]);
 }
 
 int main(void)
