@@ -14,6 +14,10 @@ static const struct ctl_verb verbs[] = {
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
     {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
+    {"sso",
+	"add --app APP --domain D --issuer URL --client-id ID | list --app APP | remove --app APP "
+	"--domain D",
+	"sign the users of a mail domain in elsewhere; the secret from stdin", ctl_sso},
     {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
     {"mail", "list [--app APP] [--state S] | retry ID | test --app APP [--template T] ADDRESS",
 	"show mail, send it now, send a test", ctl_mail},

@@ -367,7 +367,7 @@ static enum qn_err refresh(struct qn_request *r)
 
 /* logout */
 
-static enum qn_err logout(struct qn_request *r)
+enum qn_err api_logout(struct qn_request *r)
 {
 	static const struct api_message bye = {"Logged out successfully"};
 
@@ -398,6 +398,6 @@ static const struct qn_route routes[] = {
 	.errors = {QN_BAD_REFRESH, QN_SUSPENDED}, .rate = QN_RATE_ACCOUNT, .handler = refresh},
     {QN_POST, "/api/v1/auth/logout", "auth.logout", "End this session.", .pool = QN_POOL_API,
 	.auth = QN_AUTH_USER, .flags = QN_R_UNKEPT | QN_R_ONE_FACTOR, .reply = &api_message_object,
-	.rate = QN_RATE_ACCOUNT, .handler = logout},
+	.rate = QN_RATE_ACCOUNT, .handler = api_logout},
 };
 API_TABLE(signin_table, routes);

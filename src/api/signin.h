@@ -61,6 +61,9 @@ enum qn_err api_guess(struct qn_request *r, const char *what, const char *subjec
 /* It was right: it does not count, and this client's count for the subject begins anew. */
 enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject);
 
+/* A handler: ends the session of the request, and takes its cookie away. */
+enum qn_err api_logout(struct qn_request *r);
+
 enum { SIGNIN_DAYS = 30 };
 
 #endif

@@ -10,6 +10,10 @@ extern const struct qn_route_table registration_table;
 extern const struct qn_route_table password_table;
 extern const struct qn_route_table address_table;
 extern const struct qn_route_table staff_table;
+extern const struct qn_route_table oauth_table;
+extern const struct qn_route_table device_table;
+extern const struct qn_route_table clicode_table;
+extern const struct qn_route_table profile_table;
 extern const struct qn_route_table workspace_table;
 extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
@@ -31,6 +35,10 @@ const struct qn_route_table *const qn_api_tables[] = {
     &password_table,
     &address_table,
     &staff_table,
+    &oauth_table,
+    &device_table,
+    &clicode_table,
+    &profile_table,
     &workspace_table,
     &graph_table,
     &share_table,

@@ -7,11 +7,16 @@
 #include "quoin/base/log.h"
 #include "quoin/net/outcall.h"
 #include "quoin/store/app.h"
+#include "quoin/store/provider.h"
 
 enum { LOOK_AGAIN_MS = 50, LOOKS = 100 };
 
+const struct qn_jwks_rows qn_jwks_of_issuers = {issuer_claim, issuer_settle, issuer_under_way},
+			  qn_jwks_of_providers = {
+			      provider_claim, provider_settle, provider_under_way};
+
 static void fetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a,
-    const char *issuer_id, const char *jwks_url)
+    const struct qn_jwks_rows *rows, const char *id, const char *jwks_url)
 {
 	struct qn_outcall call = {
 	    .url = jwks_url,
@@ -32,29 +37,30 @@ static void fetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena 
 	}
 	if (why != NULL)
 		qn_log(QN_WARNING, "the keys of %s were not fetched: %s", jwks_url, why);
-	if (issuer_settle(db, a, issuer_id, text, why) != QN_OK)
+	if (rows->settle(db, a, id, text, why) != QN_OK)
 		qn_log(QN_WARNING, "the keys of %s were not stored: %s", jwks_url, qn_db_why(db));
 }
 
 /* Whether the fetch that somebody else began has ended. */
-static bool settled(struct qn_db *db, struct qn_arena *a, const char *issuer_id)
+static bool settled(
+    struct qn_db *db, struct qn_arena *a, const struct qn_jwks_rows *rows, const char *id)
 {
 	bool under_way = false;
 
-	return issuer_under_way(db, a, issuer_id, &under_way) != QN_OK || !under_way;
+	return rows->under_way(db, a, id, &under_way) != QN_OK || !under_way;
 }
 
 void qn_jwks_refetch(const struct qn_conf *conf, struct qn_db *db, struct qn_arena *a,
-    const char *issuer_id, const char *jwks_url)
+    const struct qn_jwks_rows *rows, const char *id, const char *jwks_url)
 {
 	bool mine = false;
 
-	if (issuer_claim(db, a, issuer_id, &mine) != QN_OK)
+	if (rows->claim(db, a, id, &mine) != QN_OK)
 		return;
 	if (mine) {
-		fetch(conf, db, a, issuer_id, jwks_url);
+		fetch(conf, db, a, rows, id, jwks_url);
 		return;
 	}
-	for (int i = 0; i < LOOKS && !settled(db, a, issuer_id); i++)
+	for (int i = 0; i < LOOKS && !settled(db, a, rows, id); i++)
 		poll(NULL, 0, LOOK_AGAIN_MS);
 }

@@ -146,6 +146,52 @@ const char *qn_mail_from(
 	    a, config_str(a, config, "mail", "from", qn_conf_str(conf, QN_CONF_KEY_EMAIL_FROM)));
 }
 
+/* Whether the host of an address is on the list. */
+static bool is_host_of(struct qn_arena *a, const char *url, const struct qn_span *hosts, size_t n)
+{
+	const char *at = strstr(url, "://"), *s;
+
+	at = at != NULL ? at + 3 : url;
+	for (size_t i = 0; i < n; i++)
+		if (qn_json_str(a, hosts[i], &s, NULL) && strlen(s) == strcspn(at, ":/") &&
+		    strncmp(at, s, strlen(s)) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Where clients reach this app: the file's public_url, else QUOIN_PUBLIC_URL if its host is one of the app's,
+ * else that with the first of the app's hosts.
+ */
+static const char *public_url(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config)
+{
+	const char *url = qn_conf_str(conf, QN_CONF_KEY_QUOIN_PUBLIC_URL), *own, *host;
+	struct qn_span *hosts = NULL;
+	size_t n = 0;
+
+	if (qn_json_str(a, qn_json_get(config, "public_url"), &own, NULL) && own[0] != '\0')
+		return own;
+	if (!qn_json_elements(a, qn_json_get(config, "hosts"), &hosts, &n) || n == 0 ||
+	    is_host_of(a, url, hosts, n) || !qn_json_str(a, hosts[0], &host, NULL))
+		return url;
+	const char *scheme = strstr(url, "://");
+	size_t lead = scheme != NULL ? (size_t)(scheme - url) + 3 : 0;
+	const char *port = url + lead + strcspn(url + lead, ":/");
+	return qn_printf(a, "%.*s%s%.*s", (int)lead, url, host, (int)strcspn(port, "/"), port);
+}
+
+static const char *callback_url(
+    struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config)
+{
+	const char *url = public_url(a, conf, config);
+	size_t n = strlen(url);
+
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	return qn_printf(a, "%.*s/auth/callback", (int)n, url);
+}
+
 /* limits */
 
 static const struct {
@@ -280,6 +326,7 @@ static void read_app(
 	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"),
 			      "upper") == 0,
 	    .frontend_url = qn_frontend_url(s->arena, g->conf, &config),
+	    .callback_url = callback_url(s->arena, g->conf, &config),
 	    .mail_from = qn_mail_from(s->arena, g->conf, &config),
 	};
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctl.h"
+#include "provider.h"
 #include "quoin/auth/jwk.h"
 #include "quoin/auth/registry.h"
 #include "quoin/base/json.h"
@@ -12,13 +12,11 @@
 
 enum { FILE_BYTES = 1024 * 1024 };
 
-/* Stands in an expanded text where a variable had no value: U+E000, which no file of ours has. */
-#define UNSET "\xee\x80\x80"
-
 struct file {
 	struct ctl *c;
 	const char *path;
 	struct qn_json_object top;
+	struct ctl_providers providers;
 };
 
 static int reject(const char *path, const char *where, const char *what)
@@ -55,7 +53,7 @@ static const char *expand_one(
 		if (p[n] == ':' && p[n + 1] == '-') {
 			qn_buf_add(out, p + n + 2, (size_t)(close - p) - n - 2);
 		} else {
-			qn_buf_str(out, UNSET);
+			qn_buf_str(out, CTL_UNSET);
 			qn_buf_str(out, name);
 		}
 		return close + 1;
@@ -95,7 +93,7 @@ static const char *need_str(
 
 static bool unset(struct qn_span s)
 {
-	return memmem(s.p, s.n, UNSET, 3) != NULL;
+	return memmem(s.p, s.n, CTL_UNSET, 3) != NULL;
 }
 
 /* "RS256 ES256", RS256 when none are named; NULL when one is not known. */
@@ -187,6 +185,7 @@ static const struct {
     {"hosts", '['},
     {"origins", '['},
     {"frontend_url", '"'},
+    {"public_url", '"'},
     {"issuers", '['},
     {"dialect", '{'},
     {"token", '{'},
@@ -195,6 +194,7 @@ static const struct {
     {"licence", '{'},
     {"api_key_prefix", '"'},
     {"mail", '{'},
+    {"oauth", '['},
 };
 
 static int check_member(const struct file *f, const struct qn_json_member *m)
@@ -205,7 +205,8 @@ static int check_member(const struct file *f, const struct qn_json_member *m)
 		if (qn_json_kind(m->value) != members[i].kind)
 			return reject(
 			    f->path, members[i].name, "is of the wrong kind; see docs/apps.md");
-		if (strcmp(members[i].name, "issuers") != 0 && unset(m->value))
+		if (strcmp(members[i].name, "issuers") != 0 &&
+		    strcmp(members[i].name, "oauth") != 0 && unset(m->value))
 			return reject(
 			    f->path, members[i].name, "names a variable that has no value");
 		return CTL_OK;
@@ -237,23 +238,33 @@ static int check_names(const struct file *f, const char *list)
 	return CTL_OK;
 }
 
-/* Every link in mail begins with it: an address of a web page, and nothing behind a ? or #. */
-static int check_frontend(const struct file *f)
+/* What links and redirections begin with: an address of a web page, and nothing behind a ? or #. */
+static int check_url(const struct file *f, const char *member)
 {
 	static const char fit[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:/[]";
 	const char *url;
 
-	if (!qn_json_str(f->c->arena, qn_json_get(&f->top, "frontend_url"), &url, NULL))
+	if (!qn_json_str(f->c->arena, qn_json_get(&f->top, member), &url, NULL))
 		return CTL_OK;
 	size_t scheme = strncmp(url, "https://", 8) == 0  ? 8
 	                : strncmp(url, "http://", 7) == 0 ? 7
 	                                                  : 0;
 	if (scheme == 0 || url[scheme] == '\0' || url[scheme] == '/' ||
 	    strspn(url, fit) != strlen(url) || strlen(url) > 200)
-		return reject(
-		    f->path, "frontend_url", "must be the https:// or http:// address of a page");
+		return reject(f->path, member, "must be the https:// or http:// address of a page");
 	return CTL_OK;
+}
+
+/* Empty is as good as absent: it may come from a variable. */
+static int check_public_url(const struct file *f)
+{
+	const char *url;
+
+	if (!qn_json_str(f->c->arena, qn_json_get(&f->top, "public_url"), &url, NULL) ||
+	    url[0] == '\0')
+		return CTL_OK;
+	return check_url(f, "public_url");
 }
 
 static int check_mail(const struct file *f)
@@ -286,7 +297,7 @@ static int check_all(const struct file *f)
 		if (check_member(f, &f->top.members[i]) != CTL_OK)
 			return CTL_FAILED;
 	if (check_names(f, "hosts") != CTL_OK || check_names(f, "origins") != CTL_OK ||
-	    check_frontend(f) != CTL_OK)
+	    check_url(f, "frontend_url") != CTL_OK || check_public_url(f) != CTL_OK)
 		return CTL_FAILED;
 	return check_mail(f) == CTL_OK ? check_plans(f) : CTL_FAILED;
 }
@@ -325,7 +336,28 @@ static bool show_diff(
 	return any;
 }
 
-static int store(struct file *f, struct qn_span text)
+/* The file as it is kept: of the providers only what may be shown. */
+static struct qn_span kept_text(struct file *f)
+{
+	struct qn_buf b;
+
+	qn_buf_init(&b, 2 * FILE_BYTES);
+	for (size_t i = 0; i < f->top.n; i++) {
+		struct qn_json_member *m = &f->top.members[i];
+		if (qn_span_is(m->name, "oauth"))
+			m->value = f->providers.shown;
+		qn_buf_str(&b, i > 0 ? ",\n" : "{");
+		qn_buf_json(&b, m->name.p, m->name.n);
+		qn_buf_char(&b, ':');
+		qn_buf_add(&b, m->value.p, m->value.n);
+	}
+	qn_buf_char(&b, '}');
+	struct qn_span out = {qn_strndup(f->c->arena, b.p, b.n), b.n};
+	qn_buf_done(&b);
+	return out;
+}
+
+static int store(struct file *f)
 {
 	const char *slug = need_str(f, &f->top, "app", "slug"),
 		   *name = need_str(f, &f->top, "app", "name"), *id;
@@ -334,6 +366,10 @@ static int store(struct file *f, struct qn_span text)
 
 	if (slug == NULL || name == NULL)
 		return CTL_FAILED;
+	if (ctl_providers_read(f->c, f->path, qn_json_get(&f->top, "oauth"), &f->providers) !=
+	    CTL_OK)
+		return CTL_FAILED;
+	struct qn_span text = kept_text(f);
 	QN_TX(tx, f->c->db);
 	enum qn_err e = app_by_slug(f->c->db, f->c->arena, slug, &row);
 	if (e == QN_OK)
@@ -343,7 +379,8 @@ static int store(struct file *f, struct qn_span text)
 	e = app_put(f->c->db, f->c->arena, slug, name, text, &id);
 	if (e != QN_OK)
 		return ctl_fail(f->c, slug, e);
-	if (apply_issuers(f, slug, id) != CTL_OK)
+	if (apply_issuers(f, slug, id) != CTL_OK ||
+	    ctl_providers_store(f->c, id, &f->providers) != CTL_OK)
 		return CTL_FAILED;
 	e = qn_tx_commit(&tx);
 	if (e != QN_OK)
@@ -375,7 +412,7 @@ static int apply_file(struct ctl *c, const char *path)
 		else if (f.top.members == NULL)
 			status = reject(path, "file", "must be a JSON object");
 		else
-			status = check_all(&f) == CTL_OK ? store(&f, span) : CTL_FAILED;
+			status = check_all(&f) == CTL_OK ? store(&f) : CTL_FAILED;
 	}
 	qn_buf_done(&raw);
 	qn_buf_done(&text);

@@ -221,6 +221,8 @@ static void decode_members(
 	for (size_t i = 0; i < body->n && r->nfaults < QN_FAULTS; i++) {
 		const struct qn_json_member *m = &body->members[i];
 		const struct qn_field *f = find_field(o, m->name);
+		if (f == NULL && (r->route->flags & QN_R_PICK))
+			continue;
 		if (f == NULL) {
 			blame(r, "body", shown_name(r->arena, m->name), "extra_forbidden");
 			continue;
@@ -239,13 +241,14 @@ static void decode_members(
 	}
 }
 
-static bool json_type(const struct qn_request *r)
+static bool has_type(const struct qn_request *r, const char *wanted)
 {
 	const char *type = qn_fcgi_param(r->fcgi, "CONTENT_TYPE");
+	size_t n = strlen(wanted);
 
-	if (type == NULL || strncasecmp(type, "application/json", 16) != 0)
+	if (type == NULL || strncasecmp(type, wanted, n) != 0)
 		return false;
-	type += 16;
+	type += n;
 	type += strspn(type, " \t");
 	return *type == '\0' || *type == ';';
 }
@@ -255,7 +258,7 @@ static enum qn_err decode_json(struct qn_request *r, const struct qn_object *o, 
 	struct qn_json_object body = {NULL, 0};
 	size_t offset = 0;
 
-	if (!json_type(r))
+	if (!has_type(r, "application/json"))
 		return QN_MEDIA_TYPE;
 	enum qn_json_err e =
 	    qn_json_scan(r->arena, r->body, &qn_json_default_limits, &body, &offset);
@@ -291,11 +294,12 @@ static const char *set_query(
 }
 
 /* Parameters that the table does not know are left alone: clients add their own (?_=123). */
-static void decode_query(struct qn_request *r, const struct qn_object *o, void *dst)
+static void decode_form(
+    struct qn_request *r, const struct qn_object *o, const char *text, const char *where, void *dst)
 {
 	uint64_t seen = 0;
 
-	for (const char *p = r->query_string; *p != '\0' && r->nfaults < QN_FAULTS;) {
+	for (const char *p = text; *p != '\0' && r->nfaults < QN_FAULTS;) {
 		size_t n = strcspn(p, "&"), name_n = strcspn(p, "=&");
 		const char *name = qn_query_decode(r->arena, p, name_n);
 		const struct qn_field *f = name != NULL ? find_field(o, qn_span_of(name)) : NULL;
@@ -308,10 +312,15 @@ static void decode_query(struct qn_request *r, const struct qn_object *o, void *
 			                    : value == NULL          ? "encoding"
 			                                             : set_query(r, f, value, at);
 			if (fault != NULL)
-				blame(r, "query", f->name, fault);
+				blame(r, where, f->name, fault);
 		}
 		p += n + (p[n] == '&');
 	}
+}
+
+static void decode_query(struct qn_request *r, const struct qn_object *o, void *dst)
+{
+	decode_form(r, o, r->query_string, "query", dst);
 }
 
 static void *blank(struct qn_request *r, const struct qn_object *o)
@@ -347,6 +356,10 @@ enum qn_err qn_body_decode(struct qn_request *r)
 		r->in = blank(r, route->body);
 		if (from_query)
 			decode_query(r, route->body, r->in);
+		else if ((route->flags & QN_R_FORM) &&
+			 has_type(r, "application/x-www-form-urlencoded"))
+			decode_form(r, route->body, qn_strndup(r->arena, r->body.p, r->body.n),
+			    "body", r->in);
 		else
 			QN_TRY(decode_json(r, route->body, r->in));
 		complete(r, route->body, from_query ? "query" : "body", r->in);

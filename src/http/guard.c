@@ -5,27 +5,7 @@
 #include "quoin/auth/jwksfetch.h"
 #include "server.h"
 
-#define SESSION_COOKIE "__Host-session="
-#define FRESH_US       900000000LL
-
-/* The value of our cookie; twice is refused, as nobody can say which of the two was meant. */
-static enum qn_err session_cookie(const struct qn_request *r, struct qn_span *ret)
-{
-	const char *header = qn_fcgi_param(r->fcgi, "HTTP_COOKIE");
-	size_t lead = sizeof(SESSION_COOKIE) - 1;
-
-	while (header != NULL && *header != '\0') {
-		header += strspn(header, "; ");
-		size_t n = strcspn(header, ";");
-		if (n >= lead && memcmp(header, SESSION_COOKIE, lead) == 0) {
-			if (ret->p != NULL)
-				return QN_BAD_REQUEST;
-			*ret = (struct qn_span){header + lead, n - lead};
-		}
-		header += n;
-	}
-	return QN_OK;
-}
+#define FRESH_US 900000000LL
 
 /* An API key may come as a bearer token: its prefix tells (K7). */
 static void bearer(const struct qn_request *r, const char *token, struct qn_presented *ret)
@@ -45,7 +25,7 @@ static enum qn_err presented(const struct qn_request *r, struct qn_presented *re
 		   *key = qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY");
 
 	*ret = (struct qn_presented){.remote_addr = r->remote_addr};
-	QN_TRY(session_cookie(r, &ret->cookie));
+	QN_TRY(qn_request_cookie(r, "__Host-session", &ret->cookie));
 	if ((auth != NULL) + (key != NULL) + (ret->cookie.p != NULL) > 1)
 		return QN_MIXED_CREDENTIALS;
 	if (key != NULL)
@@ -86,7 +66,8 @@ static enum qn_err fetch_keys(
 		r->escalate = true;
 		return QN_OK;
 	}
-	qn_jwks_refetch(r->server->spec.conf, r->db, r->arena, issuer->id, issuer->jwks_url);
+	qn_jwks_refetch(r->server->spec.conf, r->db, r->arena, &qn_jwks_of_issuers, issuer->id,
+	    issuer->jwks_url);
 	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
 	QN_TRY(find_app(r));
 	return qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, shown, &r->who, NULL);

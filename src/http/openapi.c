@@ -154,12 +154,12 @@ static bool is_new(struct schemas *s, const struct qn_object *o, bool input, boo
 	return true;
 }
 
-static void schema(struct schemas *s, const struct qn_object *o, bool input, bool camel)
+static void schema(struct schemas *s, const struct qn_object *o, bool input, bool camel, bool pick)
 {
 	if (o == NULL || !is_new(s, o, input, camel))
 		return;
 	for (size_t i = 0; i < o->n; i++)
-		schema(s, o->fields[i].sub, input, camel);
+		schema(s, o->fields[i].sub, input, camel, false);
 	qn_buf_str(s->b, ",\n      ");
 	qn_buf_printf(
 	    s->b, "\"%s%s\":{\"type\":\"object\",\"properties\":{", o->name, suffix_of(camel));
@@ -171,7 +171,7 @@ static void schema(struct schemas *s, const struct qn_object *o, bool input, boo
 	}
 	qn_buf_str(s->b, "\n      }");
 	required(s->b, o, input, camel);
-	qn_buf_str(s->b, ",\"additionalProperties\":false}");
+	qn_buf_printf(s->b, ",\"additionalProperties\":%s}", pick ? "true" : "false");
 }
 
 static const char problem_schema[] =
@@ -219,8 +219,8 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
 		bool camel = (r->flags & QN_R_CAMEL) != 0;
-		schema(&s, r->body, true, camel);
-		schema(&s, r->reply, false, camel);
+		schema(&s, r->body, true, camel, (r->flags & QN_R_PICK) != 0);
+		schema(&s, r->reply, false, camel, false);
 	}
 	qn_buf_str(b, "\n    }\n  }\n");
 }
@@ -243,10 +243,11 @@ static void path_params(struct qn_buf *b, const char *path, bool *first)
 		*first = false;
 		qn_buf_str(b, "{\"in\":\"path\",\"name\":");
 		qn_buf_json(b, p + 1, n);
-		qn_buf_str(b,
-		    p[1 + n] == ':'
-			? ",\"required\":true,\"schema\":{\"type\":\"integer\"}}"
-			: ",\"required\":true,\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}");
+		qn_buf_str(b, ",\"required\":true,\"schema\":");
+		qn_buf_str(b, strncmp(p + 1 + n, ":int", 4) == 0 ? "{\"type\":\"integer\"}}"
+			      : strncmp(p + 1 + n, ":name", 5) == 0
+				  ? "{\"type\":\"string\"}}"
+				  : "{\"type\":\"string\",\"format\":\"uuid\"}}");
 	}
 }
 
@@ -412,6 +413,10 @@ static void operation(struct qn_buf *b, const struct qn_route *r)
 		    ",\n      \"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":",
 		    r->flags & QN_R_QUERY_BODY ? "false" : "true");
 		reference(b, r->body, suffix_of((r->flags & QN_R_CAMEL) != 0));
+		if (r->flags & QN_R_FORM) {
+			qn_buf_str(b, "},\"application/x-www-form-urlencoded\":{\"schema\":");
+			reference(b, r->body, "");
+		}
 		qn_buf_str(b, "}}}");
 	}
 	responses(b, r);
@@ -475,7 +480,8 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 {
 	static const char *const auths[] = {"public", "user", "local", "key", NULL};
 	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged",
-	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", NULL};
+	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", "form",
+	    "pick", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 

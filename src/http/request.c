@@ -149,6 +149,25 @@ static const char *request_id(struct qn_request *r)
 	return made;
 }
 
+enum qn_err qn_request_cookie(const struct qn_request *r, const char *name, struct qn_span *ret)
+{
+	const char *header = qn_fcgi_param(r->fcgi, "HTTP_COOKIE");
+	size_t lead = strlen(name);
+
+	*ret = (struct qn_span){NULL, 0};
+	while (header != NULL && *header != '\0') {
+		header += strspn(header, "; ");
+		size_t n = strcspn(header, ";");
+		if (n > lead && memcmp(header, name, lead) == 0 && header[lead] == '=') {
+			if (ret->p != NULL)
+				return QN_BAD_REQUEST;
+			*ret = (struct qn_span){header + lead + 1, n - lead - 1};
+		}
+		header += n;
+	}
+	return QN_OK;
+}
+
 enum qn_err qn_request_read(struct qn_request *r)
 {
 	const char *method = qn_fcgi_param(r->fcgi, "REQUEST_METHOD");
@@ -176,8 +195,8 @@ enum qn_err qn_request_read(struct qn_request *r)
 	return QN_BAD_REQUEST;
 }
 
-/* "{version:int}" and the like: whether the i-th parameter of the path is a number. */
-static bool param_is_int(const char *path, size_t i)
+/* Whether the i-th parameter of the path is of this kind: ":int}" of "{version:int}". */
+static bool param_is(const char *path, size_t i, const char *kind)
 {
 	const char *p = path;
 
@@ -189,7 +208,15 @@ static bool param_is_int(const char *path, size_t i)
 			break;
 	}
 	const char *colon = strchr(p, ':'), *end = strchr(p, '}');
-	return colon != NULL && colon < end;
+	return colon != NULL && colon < end && strncmp(colon, kind, strlen(kind)) == 0;
+}
+
+static bool read_name(struct qn_arena *a, struct qn_span s, const char **ret)
+{
+	static const char fit[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+
+	*ret = qn_strndup(a, s.p, s.n);
+	return s.n <= 32 && (*ret)[0] >= 'a' && (*ret)[0] <= 'z' && strspn(*ret, fit) == s.n;
 }
 
 /* One spelling for each number: no sign, no zeros in front. */
@@ -203,7 +230,12 @@ static bool read_int(struct qn_span s, int64_t *ret)
 enum qn_err qn_request_params(struct qn_request *r, const struct qn_match *m)
 {
 	for (size_t i = 0; i < QN_PATH_PARAMS && m->param[i].p != NULL; i++) {
-		if (param_is_int(r->route->path, i)) {
+		if (param_is(r->route->path, i, ":name}")) {
+			if (!read_name(r->arena, m->param[i], &r->param[i]))
+				return r->route->missing;
+			continue;
+		}
+		if (param_is(r->route->path, i, ":int}")) {
 			if (!read_int(m->param[i], &r->param_int[i]))
 				return QN_NOT_FOUND;
 			continue;

@@ -37,13 +37,14 @@ enum qn_method qn_method_by_name(const char *name)
 	return QN_METHOD_NONE;
 }
 
-/* A part of a path that is a parameter: "{name}" or "{name:int}". */
+/* A part of a path that is a parameter: "{id}", "{n:int}" or "{word:name}". */
 static bool good_param(struct qn_span s)
 {
 	size_t name = s.n > 0 && s.p[0] == '{' ? strspn(s.p + 1, "abcdefghijklmnopqrstuvwxyz_") : 0;
 	struct qn_span rest = {s.p + 1 + name, s.n - 1 - name};
 
-	return name > 0 && name + 1 < s.n && (qn_span_is(rest, "}") || qn_span_is(rest, ":int}"));
+	return name > 0 && name + 1 < s.n &&
+	       (qn_span_is(rest, "}") || qn_span_is(rest, ":int}") || qn_span_is(rest, ":name}"));
 }
 
 /* The segment that starts at *path, which is moved to the next one (NULL at the end). */
@@ -127,6 +128,8 @@ static const char *row_fault(const struct qn_route *r)
 	if ((r->flags & QN_R_REDIRECT) ? r->reply != NULL || r->content_type != NULL
 				       : (r->reply == NULL) == (r->content_type == NULL))
 		return "it has no reply, or two";
+	if ((r->flags & QN_R_FORM) && (r->auth != QN_AUTH_PUBLIC || r->body == NULL))
+		return "a form is for a body, and for those who show nothing else";
 	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_UNKEPT)) == 0)
 		return "a POST must honour Idempotency-Key";
 	if ((r->flags & QN_R_PAGED) && r->query == NULL)

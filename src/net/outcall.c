@@ -113,6 +113,18 @@ static void set_up(CURL *c, const struct qn_outcall *call, struct answer *answer
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, answer);
 }
 
+static void set_credentials(CURL *c, const struct qn_outcall *call)
+{
+	if (call->bearer != NULL) {
+		curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+		curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, call->bearer);
+	} else if (call->user != NULL) {
+		curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		curl_easy_setopt(c, CURLOPT_USERNAME, call->user);
+		curl_easy_setopt(c, CURLOPT_PASSWORD, call->password);
+	}
+}
+
 static const char *why_not(CURLcode rc, long status, const struct answer *answer)
 {
 	if (answer->refused)
@@ -124,26 +136,59 @@ static const char *why_not(CURLcode rc, long status, const struct answer *answer
 	return status == 200 ? NULL : "the answer is not 200";
 }
 
-enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
+static enum qn_err finish(struct qn_arena *a, CURL *c, struct answer *answer,
+    struct qn_span *ret_body, const char **ret_why)
+{
+	long status = 0;
+
+	CURLcode rc = curl_easy_perform(c);
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	*ret_why = why_not(rc, status, answer);
+	if (*ret_why != NULL)
+		return QN_DB_DOWN;
+	*ret_body = (struct qn_span){
+	    qn_strndup(a, answer->body.p != NULL ? answer->body.p : "", answer->body.n),
+	    answer->body.n};
+	return QN_OK;
+}
+
+static enum qn_err run(struct qn_arena *a, const struct qn_outcall *call, bool post,
     struct qn_span *ret_body, const char **ret_why)
 {
 	struct answer answer = {.refused = false};
+	struct curl_slist *headers =
+	    call->json ? curl_slist_append(NULL, "Accept: application/json") : NULL;
 	CURL *c = curl_easy_init();
-	long status = 0;
 
 	*ret_why = "no memory for a call";
-	if (c == NULL)
+	if (c == NULL || (call->json && headers == NULL)) {
+		curl_easy_cleanup(c);
+		curl_slist_free_all(headers);
 		return QN_DB_DOWN;
+	}
 	qn_buf_init(&answer.body, call->most + 1);
 	set_up(c, call, &answer);
-	CURLcode rc = curl_easy_perform(c);
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	set_credentials(c, call);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	if (post) {
+		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->form.n);
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->form.p);
+	}
+	enum qn_err e = finish(a, c, &answer, ret_body, ret_why);
 	curl_easy_cleanup(c);
-	*ret_why = why_not(rc, status, &answer);
-	if (*ret_why == NULL)
-		*ret_body = (struct qn_span){
-		    qn_strndup(a, answer.body.p != NULL ? answer.body.p : "", answer.body.n),
-		    answer.body.n};
+	curl_slist_free_all(headers);
 	qn_buf_done(&answer.body);
-	return *ret_why == NULL ? QN_OK : QN_DB_DOWN;
+	return e;
+}
+
+enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_span *ret_body, const char **ret_why)
+{
+	return run(a, call, false, ret_body, ret_why);
+}
+
+enum qn_err qn_outcall_post(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_span *ret_body, const char **ret_why)
+{
+	return run(a, call, true, ret_body, ret_why);
 }

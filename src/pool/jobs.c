@@ -58,7 +58,8 @@ static enum qn_err refresh_keys(struct jobs *j, const struct job *job)
 	enum qn_err e = issuer_by_id(j->db, j->arena, id, &issuer);
 	if (e != QN_OK)
 		return e == QN_NOT_FOUND ? QN_OK : e;
-	qn_jwks_refetch(j->child->conf, j->db, j->arena, issuer.id, issuer.jwks_url);
+	qn_jwks_refetch(
+	    j->child->conf, j->db, j->arena, &qn_jwks_of_issuers, issuer.id, issuer.jwks_url);
 	return QN_OK;
 }
 

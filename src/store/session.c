@@ -39,8 +39,13 @@
 	    "expires_at < now() - interval '1 day' LIMIT 1000) RETURNING 1), " \
 	    "links AS (DELETE FROM one_time_tokens WHERE hash IN (SELECT hash FROM one_time_tokens WHERE " \
 	    "expires_at < now() - interval '1 day' LIMIT 1000) RETURNING 1), " \
+	    "flows AS (DELETE FROM oauth_flows WHERE state_hash IN (SELECT state_hash FROM oauth_flows WHERE " \
+	    "expires_at < now() LIMIT 1000) RETURNING 1), " \
+	    "devices AS (DELETE FROM device_grants WHERE device_hash IN (SELECT device_hash FROM device_grants " \
+	    "WHERE expires_at < now() - interval '1 hour' LIMIT 1000) RETURNING 1), " \
 	    "tries AS (DELETE FROM attempts a WHERE a.last_at < now() - interval '1 day' RETURNING 1) " \
-	    "SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM links) + (SELECT count(*) FROM tries)")
+	    "SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM links) + " \
+	    "(SELECT count(*) FROM flows) + (SELECT count(*) FROM devices) + (SELECT count(*) FROM tries)")
 
 QN_STATEMENTS(session, SESSION_STMTS);
 

@@ -21,6 +21,9 @@ extern const struct qn_stmt_set idempotency_set;
 extern const struct qn_stmt_set job_set;
 extern const struct qn_stmt_set mail_set;
 extern const struct qn_stmt_set usage_set;
+extern const struct qn_stmt_set provider_set;
+extern const struct qn_stmt_set flow_set;
+extern const struct qn_stmt_set device_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -43,5 +46,8 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &job_set,
     &mail_set,
     &usage_set,
+    &provider_set,
+    &flow_set,
+    &device_set,
     NULL,
 };

@@ -25,11 +25,12 @@ async function makeWorld() {
 	const { key } = ok(await owner.as.post('/api/v1/api-keys', {}));
 	const session = await t.stack.one(`INSERT INTO sessions (id, app_id, user_id, method, expires_at)
 		SELECT gen_random_uuid(), app_id, id, 'password', now() + interval '1 day' FROM users WHERE id = '${owner.id}' RETURNING id`);
+	const { user_code: waiting } = ok(await t.http.post('/api/v1/auth/device', {}, { token: null }));
 	const [org, ...others] = await Promise.all([owner, ...Array(4).fill(people.second)].map(async (who) => ok(await who.as.post('/api/v1/orgs', { name: 'a team' })).organization));
 	const guest = invitation(org, `matrix.${randomUUID()}@example.com`);
 	const welcome = others.map((o) => invitation(o, owner.email));
 	await t.stack.rows([membersSql(org, { owner: people.second, admin: people.admin, member: people.read }), `UPDATE organizations SET plan = 'enterprise' WHERE id = '${org.id}';`, ...[guest, ...welcome].map((i) => i.sql)].join('\n'));
-	world = { org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
+	world = { waiting, provider: 'google', org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
 }
 
 /** All of the owner's rows as one digest: an attack that changes anything changes it. */
@@ -59,6 +60,8 @@ function target(route, ids = world) {
 
 /** Bodies whose schema does not say all; others are made of their required members. */
 const bodies = {
+	DeviceAnswer: () => ({ user_code: world.waiting }),
+	CueProfileChange: () => ({ firstName: 'Ada' }),
 	ShareNew: () => ({ user_id: people.stranger.id, permission: 'read' }),
 	GraphChange: () => ({ data: { changed: randomUUID() } }),
 	WorkspaceChange: () => ({ name: `changed ${randomUUID()}` }),
@@ -69,6 +72,11 @@ const bodies = {
 	PasswordChange: () => ({ new_password: `Matrix-${randomUUID()}` }),
 	AddressChange: () => ({ email: `matrix.${randomUUID()}@example.com` }),
 };
+
+/** Queries of routes that cannot do without one. */
+const queries = { 'device.look': () => `user_code=${world.waiting}` };
+/** Queries that are wrong, where none would be right. */
+const wrong = { 'oauth.google': 'return_to=//', 'oauth.github': 'return_to=//', 'oauth.start': 'return_to=//', 'oauth.callback': 'state=a&state=b' };
 
 function valueOf(name, schema) {
 	if (world[name] !== undefined)
@@ -91,13 +99,13 @@ function body(route) {
 }
 
 const call = (who, route, { ids, json = body(route), ...more } = {}) =>
-	who.request(route.method, target(route, ids), { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
+	who.request(route.method, `${target(route, ids)}${queries[route.id] && !route.path.includes('?') ? `?${queries[route.id]()}` : ''}`, { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
 
 /** What a user of another issuer cannot do, or does once: see accounts.test.mjs. */
 const OWN = new Set(['password.change', 'password.reauthenticate', 'account.delete']);
 
 /** The only routes for who has shown one factor of two. */
-const ONE_FACTOR = ['auth.logout', 'auth.whoami'];
+const ONE_FACTOR = ['auth.logout', 'auth.whoami', 'profile.logout'];
 
 const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
 const ofCallers = () => routes.filter((r) => r.auth.includes('user') || r.auth.includes('key'));
@@ -301,11 +309,11 @@ describe('what is wrong with the request itself', () => {
 			if (has(route, 'body-too-large'))
 				tries.push(['body-too-large', { body: `${stringify(body(route))}${' '.repeat(route.body_max)}` }]);
 			if (has(route, 'invalid-body'))
-				tries.push(['invalid-body', route.method === 'GET' ? { query: route.flags.includes('paged') ? 'limit=0' : '' } : { body: '{"__proto":1}' }]);
+				tries.push(['invalid-body', route.method === 'GET' ? { query: wrong[route.id] ?? (route.flags.includes('paged') ? 'limit=0' : '') } : { body: route.flags.includes('pick') ? '[]' : '{"__proto":1}' }]);
 			if (has(route, 'precondition-failed'))
 				tries.push(['precondition-failed', { headers: { 'if-match': '"v999"' } }]);
 			for (const [code, { query, ...how }] of tries) {
-				const r = await call(as, { ...route, path: query ? `${route.path}?${query}` : route.path }, how);
+				const r = await call(as, { ...route, path: query !== undefined ? `${route.path}?${query}` : route.path }, how);
 				problem(r, code);
 			}
 		}

@@ -11,7 +11,7 @@ import { newKey } from './forge.mjs';
 const CLIENT = 'fig-nodes-web';
 
 export class Oidc {
-	static async start({ audience = 'https://api.fignodes.com', algorithm = 'RS256', port = 0, claims = () => ({}) } = {}) {
+	static async start({ audience = 'https://api.fignodes.com', algorithm = 'RS256', port = 0, claims = () => ({}), clients = [] } = {}) {
 		const o = new Oidc();
 		o.audience = audience;
 		o.algorithm = algorithm;
@@ -34,12 +34,13 @@ export class Oidc {
 					redirect_uris: [o.redirect],
 					id_token_signed_response_alg: algorithm,
 				},
+				...clients.map((c) => ({ grant_types: ['authorization_code'], response_types: ['code'], id_token_signed_response_alg: algorithm, ...c })),
 			],
 			jwks: { keys: [key] },
 			cookies: { keys: [randomBytes(16).toString('hex')] },
 			pkce: { required: () => true },
 			scopes: ['openid', 'email', 'profile', 'offline_access'],
-			claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
+			claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'given_name', 'family_name', 'picture'] },
 			findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...claims(id) }) }),
 			extraTokenClaims: (_ctx, token) => (token.accountId ? claims(token.accountId) : undefined),
 			ttl: { AccessToken: 3600, Session: 3600, Grant: 3600, Interaction: 600, IdToken: 600 },
@@ -89,11 +90,35 @@ export class Oidc {
 			...(audience ? { resource: audience } : {}),
 			...(prompt ? { prompt } : {}),
 		});
-		let url = `${this.issuer}/auth?${query}`;
+		const url = await this.browse(`${this.issuer}/auth?${query}`, login, this.redirect, cookies);
+		const back = new URL(url);
+		if (back.searchParams.get('state') !== state)
+			throw new Error(`login ended at ${url}`);
+		if (back.searchParams.has('error'))
+			throw new Error(`${back.searchParams.get('error')}: ${back.searchParams.get('error_description')}`);
+		const res = await fetch(`${this.issuer}/token`, {
+			method: 'POST',
+			body: new URLSearchParams({
+				grant_type: 'authorization_code',
+				code: back.searchParams.get('code'),
+				redirect_uri: this.redirect,
+				client_id: CLIENT,
+				code_verifier: verifier,
+				...(audience ? { resource: audience } : {}),
+			}),
+		});
+		const tokens = await res.json();
+		if (!res.ok)
+			throw new Error(`token endpoint: ${res.status} ${JSON.stringify(tokens)}`);
+		return { ...tokens, cookies };
+	}
+
+	/** What a browser does from `url` on: signs `login` in, consents, and ends at an address that begins with `until`. */
+	async browse(url, login, until, cookies = new Map()) {
 		let form;
 		for (let hop = 0; hop < 12; hop++) {
-			if (url.startsWith(this.redirect))
-				break;
+			if (url.startsWith(until))
+				return url;
 			const res = await fetch(url, {
 				method: form ? 'POST' : 'GET',
 				body: form,
@@ -119,26 +144,7 @@ export class Oidc {
 				: new URLSearchParams({ prompt: 'consent' });
 			url = new URL(action, url).href;
 		}
-		const back = new URL(url);
-		if (!url.startsWith(this.redirect) || back.searchParams.get('state') !== state)
-			throw new Error(`login ended at ${url}`);
-		if (back.searchParams.has('error'))
-			throw new Error(`${back.searchParams.get('error')}: ${back.searchParams.get('error_description')}`);
-		const res = await fetch(`${this.issuer}/token`, {
-			method: 'POST',
-			body: new URLSearchParams({
-				grant_type: 'authorization_code',
-				code: back.searchParams.get('code'),
-				redirect_uri: this.redirect,
-				client_id: CLIENT,
-				code_verifier: verifier,
-				...(audience ? { resource: audience } : {}),
-			}),
-		});
-		const tokens = await res.json();
-		if (!res.ok)
-			throw new Error(`token endpoint: ${res.status} ${JSON.stringify(tokens)}`);
-		return { ...tokens, cookies };
+		throw new Error(`login ended at ${url}`);
 	}
 
 	/** The silent renewal of the editor: the provider's session, no interaction. */

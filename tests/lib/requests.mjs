@@ -5,6 +5,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 /** What a schema cannot say, by the name of a member. */
 const byName = {
 	token: () => randomBytes(32).toString('base64url'),
+	device_code: () => randomBytes(32).toString('base64url'),
+	auth_code: () => randomBytes(32).toString('base64url'),
 	email: () => `somebody.${randomUUID()}@example.com`,
 	password: () => `Made-up-${randomUUID()}`,
 	new_password: () => `Made-up-${randomUUID()}`,
@@ -42,7 +44,7 @@ export class Requests {
 			return undefined;
 		if (this.bodies[route.body])
 			return this.bodies[route.body]();
-		const schema = this.openapi.components.schemas[route.body];
+		const schema = this.openapi.components.schemas[`${route.body}${route.flags.includes('camel') ? 'Camel' : ''}`];
 		return Object.fromEntries((schema.required ?? []).map((name) => [name, this.value(name, schema.properties[name])]));
 	}
 }

@@ -120,7 +120,7 @@ plan() {
 			ROLLBACK;
 		END
 		)
-		scanned=$(grep -oE 'Seq Scan on [a-z_]+' <<<"$plans" | grep -vE ' (apps|issuers|signing_keys)$' || true)
+		scanned=$(grep -oE 'Seq Scan on [a-z_]+' <<<"$plans" | grep -vE ' (apps|identity_providers|issuers|signing_keys)$' || true)
 		if [ -z "$scanned" ] && grep -q 'plan:' <<<"$plans" && ! grep -q 'ERROR:' <<<"$plans"; then
 			ok "$name finds its rows by an index ($mode plan)"
 		else

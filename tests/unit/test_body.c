@@ -96,8 +96,8 @@ static enum qn_err show_params(struct qn_request *r)
 	struct params *out = qn_new(r->arena, struct params);
 
 	out->id = r->param[0];
-	out->n = r->param[1] == NULL && strchr(r->route->path, ':') != NULL ? r->param_int[1]
-	                                                                    : QN_I64_NULL;
+	out->n = r->param[1] == NULL && strstr(r->route->path, ":int}") != NULL ? r->param_int[1]
+	                                                                        : QN_I64_NULL;
 	return qn_reply(r, out);
 }
 
@@ -148,6 +148,17 @@ static enum qn_err next(struct qn_request *r)
 	return show_params(r);
 }
 
+static enum qn_err cookie(struct qn_request *r)
+{
+	struct params *out = qn_new(r->arena, struct params);
+	struct qn_span value;
+
+	QN_TRY(qn_request_cookie(r, "__Host-flow", &value));
+	out->id = value.p != NULL ? qn_strndup(r->arena, value.p, value.n) : NULL;
+	out->n = QN_I64_NULL;
+	return qn_reply(r, out);
+}
+
 static enum qn_err size(struct qn_request *r)
 {
 	struct params *out = qn_new(r->arena, struct params);
@@ -171,6 +182,13 @@ static const struct qn_route rows[] = {
 	.handler = echo},
     {ROW(QN_POST, "/loose", "loose"), ANYONE, .body = &in_object, .body_max = 1000,
 	.flags = QN_R_QUERY_BODY | QN_R_ONCE, .reply = &out_object, .handler = echo},
+    {ROW(QN_POST, "/form", "form"), ANYONE, .body = &in_object, .body_max = 1000,
+	.flags = QN_R_FORM | QN_R_ONCE, .reply = &out_object, .handler = echo},
+    {ROW(QN_PUT, "/pick", "pick"), ANYONE, .body = &in_object, .body_max = 1000, .flags = QN_R_PICK,
+	.reply = &out_object, .handler = echo},
+    {ROW(QN_GET, "/cookie", "cookie"), ANYONE, PARAMS, .handler = cookie},
+    {ROW(QN_GET, "/named/{word:name}", "named"), HERE, .auth = QN_AUTH_LOCAL, PARAMS,
+	.handler = show_params},
     {ROW(QN_POST, "/big", "big"), ANYONE, .body = &in_object, .body_max = BIG, .flags = QN_R_ONCE,
 	PARAMS, .handler = size},
     {ROW(QN_GET, "/tag", "tag"), ANYONE, .flags = QN_R_ETAG, PARAMS, .handler = tagged},
@@ -606,6 +624,119 @@ static void a_body_may_come_as_a_query(void **state)
 	call("PUT", "/echo?title=abc", NULL, NULL, &a);
 	check("not where the row does not say so", &a, 415, "unsupported-media-type");
 	fcgi_answer_done(&a);
+}
+
+/* forms, picked members, cookies, words in paths */
+
+static const char *const form[] = {"CONTENT_TYPE", "application/x-www-form-urlencoded", NULL};
+
+static const struct {
+	const char *name, *body;
+	int status;
+	const char *holds;
+} forms[] = {
+    {"the least", "title=abc", 200, OK("")},
+    {"escapes", "title=a%C3%A9+b&count=7", 200, "\"title\":\"a\xc3\xa9 b\""},
+    {"what is not known is left alone", "title=abc&client_id=x", 200, OK("")},
+    {"nothing", "", 422, FAULT("title", "missing")},
+    {"twice", "title=abc&title=abd", 422, FAULT("title", "duplicate")},
+    {"a control byte", "title=a%00c", 422, FAULT("title", "encoding")},
+    {"no UTF-8", "title=a%ffc", 422, FAULT("title", "encoding")},
+    {"a wrong type", "title=abc&count=x", 422, FAULT("count", "int")},
+    {"JSON by a form's name", "{\"title\":\"abc\"}", 422, FAULT("title", "missing")},
+};
+
+static void a_body_may_be_a_form(void **state)
+{
+	struct fcgi_answer a;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(forms); i++) {
+		call("POST", "/form", form, forms[i].body, &a);
+		check(forms[i].name, &a, forms[i].status, forms[i].holds);
+		fcgi_answer_done(&a);
+	}
+	call("POST", "/form", json, "{\"title\":\"abc\"}", &a);
+	check("or JSON", &a, 200, OK(""));
+	fcgi_answer_done(&a);
+	call("PUT", "/echo", form, "title=abc", &a);
+	check("not where the row does not say so", &a, 415, "unsupported-media-type");
+	fcgi_answer_done(&a);
+}
+
+static void known_members_may_be_picked(void **state)
+{
+	struct fcgi_answer a;
+
+	(void)state;
+	call("PUT", "/pick", json, "{\"admin\":true,\"title\":\"abc\",\"x\":{\"title\":1}}", &a);
+	check("others are left alone", &a, 200, OK(""));
+	fcgi_answer_done(&a);
+	call("PUT", "/pick", json, "{\"admin\":true,\"title\":5}", &a);
+	check("they are checked as ever", &a, 422, FAULT("title", "string"));
+	fcgi_answer_done(&a);
+}
+
+static const struct {
+	const char *header;
+	int status;
+	const char *holds;
+} cookies[] = {
+    {"__Host-flow=abc", 200, "{\"id\":\"abc\"}"},
+    {"a=1; __Host-flow=abc; b=2", 200, "{\"id\":\"abc\"}"},
+    {"a=1;__Host-flow=abc", 200, "{\"id\":\"abc\"}"},
+    {"__Host-flow=a=b", 200, "{\"id\":\"a=b\"}"},
+    {"__Host-flow=", 200, "{\"id\":\"\"}"},
+    {"__Host-flow", 200, "{}"},
+    {"__Host-flow2=abc; x__Host-flow=abc; __host-flow=abc", 200, "{}"},
+    {"a=__Host-flow=abc", 200, "{}"},
+    {"", 200, "{}"},
+    {"__Host-flow=abc; __Host-flow=abc", 400, "bad-request"},
+    {"__Host-flow=; __Host-flow=abc", 400, "bad-request"},
+};
+
+static void cookies_are_found_by_their_whole_name(void **state)
+{
+	struct fcgi_answer a;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cookies); i++) {
+		call("GET", "/cookie",
+		    (const char *const[]){"HTTP_COOKIE", cookies[i].header, NULL}, NULL, &a);
+		check(cookies[i].header, &a, cookies[i].status, cookies[i].holds);
+		fcgi_answer_done(&a);
+	}
+}
+
+static const struct {
+	const char *target;
+	int status;
+} words[] = {
+    {"/named/google", 200},
+    {"/named/a", 200},
+    {"/named/my-idp-2", 200},
+    {"/named/abcdefghijklmnopqrstuvwxyzabcdef", 200},
+    {"/named/abcdefghijklmnopqrstuvwxyzabcdefg", 404},
+    {"/named/Google", 404},
+    {"/named/2fa", 404},
+    {"/named/-a", 404},
+    {"/named/a_b", 404},
+    {"/named/a%20b", 404},
+    {"/named/%C3%A9", 404},
+};
+
+static void words_in_paths_have_a_form(void **state)
+{
+	struct fcgi_answer a;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++) {
+		call("GET", words[i].target, NULL, NULL, &a);
+		check(words[i].target, &a, words[i].status,
+		    words[i].status == 200 ? words[i].target + strlen("/named/")
+					   : "graph-not-found");
+		fcgi_answer_done(&a);
+	}
 }
 
 /* types, sizes and lengths */
@@ -1300,7 +1431,7 @@ static void counters_know_what_was_served(void **state)
 	qn_buf_done(&answer);
 	assert_int_equal(board->counter[QN_COUNT_BAD_CONNECTIONS] - bad, 1);
 	assert_int_equal(board->worker[0].requests - served, 0);
-	size_t tag = 5;
+	size_t tag = 9;
 	assert_string_equal(rows[tag].id, "tag");
 	uint64_t good = board->route[tag].status[2];
 	call("GET", "/tag", NULL, NULL, &a);
@@ -1319,6 +1450,10 @@ int main(void)
 	    cmocka_unit_test(long_names_are_cut),
 	    cmocka_unit_test(queries_are_read_by_their_table),
 	    cmocka_unit_test(a_body_may_come_as_a_query),
+	    cmocka_unit_test(a_body_may_be_a_form),
+	    cmocka_unit_test(known_members_may_be_picked),
+	    cmocka_unit_test(cookies_are_found_by_their_whole_name),
+	    cmocka_unit_test(words_in_paths_have_a_form),
 	    cmocka_unit_test(only_json_is_read),
 	    cmocka_unit_test(bodies_have_a_size),
 	    cmocka_unit_test(lengths_must_be_true),

@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "quoin/base/clock.h"
+#include "quoin/base/buf.h"
+#include "quoin/net/form.h"
 #include "quoin/net/outcall.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -86,11 +88,36 @@ static bool asks(const char *request, const char *path)
 	       request[4 + n] == ' ';
 }
 
+/* "client%20one" and "s%3Acret" by Basic, a form, and what is wanted; and a bearer token. */
+static const char *const credentials[] = {
+    "\r\nAuthorization: Basic Y2xpZW50JTIwb25lOnMlM0FjcmV0\r\n", "\r\nAccept: application/json\r\n",
+    "\r\nContent-Type: application/x-www-form-urlencoded\r\n", "\r\n\r\ncode=a%26b&x=%C3%A9", NULL};
+static const char *const token[] = {
+    "\r\nAuthorization: Bearer abc.def~+/==\r\n", "\r\nAccept: application/json\r\n", NULL};
+
+static bool asks_all(
+    const char *request, const char *path, const char *method, const char *const *parts)
+{
+	size_t m = strlen(method), n = strlen(path);
+
+	if (strncmp(request, method, m) != 0 || strncmp(request + m + 1, path, n) != 0 ||
+	    request[m + 1 + n] != ' ')
+		return false;
+	for (; *parts != NULL; parts++)
+		if (strstr(request, *parts) == NULL)
+			return false;
+	return true;
+}
+
 static void answer(int fd, const char *request)
 {
 	char text[200];
 
-	if (asks(request, "/hello"))
+	if (asks_all(request, "/token", "POST", credentials))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nby post");
+	else if (asks_all(request, "/user", "GET", token))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nby key");
+	else if (asks(request, "/hello"))
 		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 	else if (asks(request, "/empty"))
 		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -225,6 +252,65 @@ static const struct {
     {"/drip-header", false, 0, SHORT_MS},
     {"/drip-body", false, 0, SHORT_MS},
 };
+
+static void credentials_and_forms_are_sent(void **state)
+{
+	struct qn_buf form;
+	struct qn_span body;
+	const char *why;
+	char url[60];
+
+	(void)state;
+	qn_buf_init(&form, 1000);
+	qn_form_add(&form, "code", "a&b");
+	qn_form_add(&form, "x", "\xc3\xa9");
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/token", port);
+	struct qn_outcall call = {.url = url,
+	    .timeout_ms = LONG_MS,
+	    .most = MOST,
+	    .local_ok = true,
+	    .json = true,
+	    .form = {form.p, form.n},
+	    .user = qn_form_encode(arena, "client one"),
+	    .password = qn_form_encode(arena, "s:cret")};
+	assert_int_equal(qn_outcall_post(arena, &call, &body, &why), QN_OK);
+	assert_true(qn_span_is(body, "by post"));
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/user", port);
+	call = (struct qn_outcall){.url = url,
+	    .timeout_ms = LONG_MS,
+	    .most = MOST,
+	    .local_ok = true,
+	    .json = true,
+	    .bearer = "abc.def~+/=="};
+	assert_int_equal(qn_outcall_get(arena, &call, &body, &why), QN_OK);
+	assert_true(qn_span_is(body, "by key"));
+	qn_buf_done(&form);
+}
+
+static const struct {
+	const char *value, *encoded;
+} encodings[] = {
+    {"", ""},
+    {"az-AZ_09.~", "az-AZ_09.~"},
+    {" +&=%?#/", "%20%2B%26%3D%25%3F%23%2F"},
+    {"\xc3\xa9\r\n\x7f", "%C3%A9%0D%0A%7F"},
+};
+
+static void values_of_forms_are_encoded(void **state)
+{
+	struct qn_buf b;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(encodings); i++)
+		assert_string_equal(
+		    qn_form_encode(arena, encodings[i].value), encodings[i].encoded);
+	qn_buf_init(&b, 100);
+	qn_buf_str(&b, "https://x/?");
+	qn_form_add(&b, "a b", "1");
+	qn_form_add(&b, "c", "");
+	assert_string_equal(b.p, "https://x/?a%20b=1&c=");
+	qn_buf_done(&b);
+}
 
 static void only_a_whole_200_within_size_and_time_is_an_answer(void **state)
 {
@@ -406,6 +492,8 @@ static void addresses_that_are_not_public_are_not_called(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(credentials_and_forms_are_sent),
+	    cmocka_unit_test(values_of_forms_are_encoded),
 	    cmocka_unit_test(only_a_whole_200_within_size_and_time_is_an_answer),
 	    cmocka_unit_test(nobody_there_is_no_answer),
 	    cmocka_unit_test(proxies_of_the_environment_are_not_used),

@@ -33,7 +33,9 @@ struct qn_app {
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
 	const char *frontend_url;   /* what links in mail begin with; no slash at the end */
-	const char *mail_from;      /* "Name <address>"; "" when nothing says so */
+	const char
+	    *callback_url; /* where providers send browsers back to: of our settings alone (T12) */
+	const char *mail_from; /* "Name <address>"; "" when nothing says so */
 	struct qn_issuer *issuers;
 	size_t n;
 	const struct qn_plan *plans; /* at least one */

@@ -1,6 +1,7 @@
 /*
  * The closed list of outcomes (DESIGN §8, CONTRACT K14-K16). Each has one HTTP status, one code and
- * the one sentence that a client may read. A function returns its error or logs it, never both.
+ * the one sentence that a client may read. A function returns its error or logs it, never both. Those that
+ * RFC 6749 and RFC 8628 name have the name for a sentence, as their clients look for it in "error".
  */
 #ifndef QUOIN_BASE_ERR_H
 #define QUOIN_BASE_ERR_H
@@ -12,6 +13,12 @@
 	X(BAD_JSON, 400, "bad-json", "The body is not acceptable JSON.") \
 	X(MIXED_CREDENTIALS, 400, "mixed-credentials", \
 	    "The request carries more than one kind of credential.") \
+	X(NO_FIELDS, 400, "no-valid-fields", "No valid fields to update") \
+	X(GRANT_PENDING, 400, "authorization-pending", "authorization_pending") \
+	X(SLOW_DOWN, 400, "slow-down", "slow_down") \
+	X(GRANT_EXPIRED, 400, "expired-token", "expired_token") \
+	X(GRANT_DENIED, 400, "access-denied", "access_denied") \
+	X(BAD_GRANT, 400, "invalid-grant", "invalid_grant") \
 	X(UNAUTHENTICATED, 401, "not-authenticated", "Not authenticated") \
 	X(KEY_UNKNOWN, 401, "signing-key-unknown", "Unable to find appropriate key") \
 	X(TOKEN_MALFORMED, 401, "token-malformed", "Invalid token: it is malformed.") \
@@ -50,6 +57,10 @@
 	X(USER_NOT_FOUND, 404, "user-not-found", "User not found") \
 	X(SESSION_NOT_FOUND, 404, "session-not-found", "Session not found") \
 	X(KEY_NOT_FOUND, 404, "api-key-not-found", "API key not found") \
+	X(DEVICE_NOT_FOUND, 404, "device-code-not-found", \
+	    "There is no such code, or it has expired.") \
+	X(PROVIDER, 404, "provider-not-configured", "This way of signing in is not configured.") \
+	X(SSO, 404, "sso-not-configured", "Single sign-on is not configured for this address.") \
 	X(ORGANIZATION_NOT_FOUND, 404, "organization-not-found", "Organization not found") \
 	X(MEMBER_NOT_FOUND, 404, "member-not-found", "Member not found") \
 	X(INVITATION_NOT_FOUND, 404, "invitation-not-found", "Invitation not found") \

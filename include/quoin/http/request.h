@@ -84,6 +84,10 @@ enum qn_err qn_request_body(struct qn_request *r) QN_MUST_CHECK;
 /* Reads and forgets what is left of the body, so that the connection ends in order. */
 void qn_request_drain(struct qn_request *r);
 
+/* The value of a cookie; p NULL: none. Twice is refused, as nobody can say which of the two was meant. */
+enum qn_err qn_request_cookie(
+    const struct qn_request *r, const char *name, struct qn_span *ret) QN_MUST_CHECK;
+
 /* The canonical path of a request target, in the arena; NULL when it has none. For tests and fuzzers too. */
 const char *qn_path_canonical(struct qn_arena *a, const char *target, const char **ret_query);
 /* Percent-decodes a query component ('+' is a space); NULL when it is not UTF-8 or has control bytes. */

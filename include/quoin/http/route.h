@@ -46,6 +46,8 @@ enum {
 	QN_R_REDIRECT = 1 << 11,  /* answers 302 */
 	QN_R_UNKEPT =
 	    1 << 12, /* a POST whose reply holds a secret: it is kept for no Idempotency-Key */
+	QN_R_FORM = 1 << 13, /* the body may be a form, as RFC 6749 has it; never with a cookie */
+	QN_R_PICK = 1 << 14, /* members of the body that the table does not know are left alone */
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };
@@ -55,8 +57,9 @@ typedef enum qn_err qn_handler(struct qn_request *r);
 struct qn_route {
 	enum qn_method method;
 	const char
-	    *path; /* "/api/v1/graphs/{graph_id}/restore/{version:int}"; a bare name is a UUID */
-	const char *id;      /* "graph.restore": in logs, metrics and openapi.json */
+	    *path;      /* "/api/v1/graphs/{graph_id}/restore/{version:int}"; a bare name is a UUID,
+	             {x:name} a word of a-z, 0-9, - */
+	const char *id; /* "graph.restore": in logs, metrics and openapi.json */
 	const char *summary; /* one sentence */
 	enum qn_pool pool;
 	unsigned auth, flags;

@@ -18,10 +18,18 @@ struct qn_outcall {
 	int64_t timeout_ms;
 	size_t most;   /* bytes of the answer */
 	bool local_ok; /* http:// and addresses that are not public: QUOIN_OUTBOUND_LOCAL */
+	/* The rest may be left out. */
+	bool json;                   /* says that it wants JSON */
+	struct qn_span form;         /* of qn_outcall_post */
+	const char *user, *password; /* Authorization: Basic */
+	const char *bearer; /* Authorization: Bearer; of the characters of RFC 6750 §2.1 */
 };
 
 /* GET. QN_OK for a 200 whole within size and time; else QN_DB_DOWN and *ret_why, static, for operators. */
 enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_span *ret_body, const char **ret_why) QN_MUST_CHECK;
+/* The same, but a POST of call->form. */
+enum qn_err qn_outcall_post(struct qn_arena *a, const struct qn_outcall *call,
     struct qn_span *ret_body, const char **ret_why) QN_MUST_CHECK;
 
 #endif

@@ -1,0 +1,119 @@
+/* The user as Cue's pages see him (CONTRACT C8-C10). */
+#include <string.h>
+
+#include "signin.h"
+
+struct profile {
+	const char *id, *email, *first_name, *last_name, *profile_image_url, *company_name,
+	    *industry, *role, *usage_purpose;
+	qn_time created_at, updated_at;
+};
+
+#define TEXT(name, most, doc) QN_FIELD(struct profile, name, STR, QN_F_NULLABLE, 0, most, doc)
+
+static const struct qn_field profile_fields[] = {
+    QN_FIELD(struct profile, id, STR, 0, 0, 0, "Id of the user."),
+    TEXT(email, 320, "Address."),
+    TEXT(first_name, 100, "Given name."),
+    TEXT(last_name, 100, "Family name."),
+    TEXT(profile_image_url, 2000, "Picture."),
+    TEXT(company_name, 200, "Company."),
+    TEXT(industry, 100, "Industry."),
+    TEXT(role, 100, "Role in the company."),
+    TEXT(usage_purpose, 500, "What the product is used for."),
+    QN_FIELD(struct profile, created_at, TIME, 0, 0, 0, "When the account was made."),
+    QN_FIELD(struct profile, updated_at, TIME, 0, 0, 0, "When it was last changed."),
+};
+static const struct qn_object profile_object =
+    QN_OBJECT("CueProfile", struct profile, profile_fields);
+
+/* What may be changed, and nothing else (T19). */
+struct change {
+	const char *first_name, *last_name, *company_name, *industry, *role, *usage_purpose,
+	    *profile_image_url;
+};
+
+static const struct qn_field change_fields[] = {
+    QN_FIELD(struct change, first_name, STR, 0, 0, 100, "Given name."),
+    QN_FIELD(struct change, last_name, STR, 0, 0, 100, "Family name."),
+    QN_FIELD(struct change, company_name, STR, 0, 0, 200, "Company."),
+    QN_FIELD(struct change, industry, STR, 0, 0, 100, "Industry."),
+    QN_FIELD(struct change, role, STR, 0, 0, 100, "Role in the company."),
+    QN_FIELD(struct change, usage_purpose, STR, 0, 0, 500, "What the product is used for."),
+    QN_FIELD(struct change, profile_image_url, STR, 0, 0, 2000, "Picture: https, or empty."),
+};
+static const struct qn_object change_object =
+    QN_OBJECT("CueProfileChange", struct change, change_fields);
+
+static enum qn_err shown(struct qn_request *r, const struct account *who)
+{
+	struct profile *out = qn_new(r->arena, struct profile);
+
+	*out = (struct profile){
+	    .id = qn_printf(r->arena, "%s%s", r->who.app->id_prefix, who->id),
+	    .email = who->email,
+	    .first_name = who->first_name,
+	    .last_name = who->last_name,
+	    .profile_image_url = who->avatar_url,
+	    .company_name = who->company_name,
+	    .industry = who->industry,
+	    .role = who->job_role,
+	    .usage_purpose = who->usage_purpose,
+	    .created_at = who->created_at,
+	    .updated_at = who->updated_at,
+	};
+	return qn_reply(r, out);
+}
+
+static enum qn_err show(struct qn_request *r)
+{
+	struct account who;
+
+	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, r->who.user_id, &who));
+	return shown(r, &who);
+}
+
+/* Pages put it where a browser follows it. */
+static enum qn_err check_picture(struct qn_request *r, const char *url)
+{
+	if (url == NULL || url[0] == '\0' || strncmp(url, "https://", 8) == 0 ||
+	    strncmp(url, "http://", 7) == 0)
+		return QN_OK;
+	qn_fault_add(r, "body", "profile_image_url", "This must be an https address.", "url");
+	return QN_INVALID;
+}
+
+static enum qn_err change(struct qn_request *r)
+{
+	const struct change *in = r->in;
+	struct account set = {.first_name = in->first_name,
+	    .last_name = in->last_name,
+	    .avatar_url = in->profile_image_url,
+	    .company_name = in->company_name,
+	    .industry = in->industry,
+	    .job_role = in->role,
+	    .usage_purpose = in->usage_purpose};
+	struct account who;
+
+	if (set.first_name == NULL && set.last_name == NULL && set.avatar_url == NULL &&
+	    set.company_name == NULL && set.industry == NULL && set.job_role == NULL &&
+	    set.usage_purpose == NULL)
+		return QN_NO_FIELDS;
+	QN_TRY(check_picture(r, in->profile_image_url));
+	QN_TRY(account_set_profile(r->db, r->arena, r->who.app->id, r->who.user_id, &set, &who));
+	return shown(r, &who);
+}
+
+#define CUE .pool = QN_POOL_API, .auth = QN_AUTH_USER, .rate = QN_RATE_ACCOUNT
+
+static const struct qn_route routes[] = {
+    {QN_GET, "/api/auth/user", "profile.show", "Show the caller, as Cue's pages want it.", CUE,
+	.flags = QN_R_CAMEL, .reply = &profile_object, .handler = show},
+    {QN_PUT, "/api/auth/profile", "profile.change", "Change what the caller says of himself.", CUE,
+	.flags = QN_R_CAMEL | QN_R_PICK, .body = &change_object, .body_max = 32768,
+	.reply = &profile_object, .errors = {QN_NO_FIELDS}, .handler = change},
+    {QN_POST, "/api/auth/logout", "profile.logout", "End this session.", CUE,
+	.flags = QN_R_UNKEPT | QN_R_ONE_FACTOR, .reply = &api_message_object,
+	.handler = api_logout},
+};
+API_TABLE(profile_table, routes);
