@@ -84,6 +84,7 @@ static const struct qn_route routes[] = {
     {QN_GET, ALL, "org.audit-list", "Read the audit log of an organization.", ORG(QN_ROLE_ADMIN),
 	.flags = QN_R_PAGED, .query = &query_object, .reply = &list_object, .handler = list},
     {QN_GET, ALL "/verify", "org.audit-verify", "Prove that an audit log was not tampered with.",
-	ORG(QN_ROLE_ADMIN), .rank = VERIFY_RANK, .reply = &verify_object, .handler = verify},
+	ORG(QN_ROLE_ADMIN), .rank = VERIFY_RANK, .rate = QN_RATE_EXPENSIVE, .reply = &verify_object,
+	.handler = verify},
 };
 API_TABLE(audit_table, routes);

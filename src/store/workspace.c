@@ -121,11 +121,14 @@ enum qn_err workspace_create(struct qn_db *db, struct qn_arena *a, const char *a
 	struct qn_rows *rows;
 
 	qn_uuid_new(id);
-	QN_TRY(QN_EXEC(db, a, workspace_set, WORKSPACE_CREATE, &rows, qn_a_str(app), qn_a_str(user),
-	    qn_a_str(id), qn_a_str(in->name), qn_a_str(in->description),
+	enum qn_err e = QN_EXEC(db, a, workspace_set, WORKSPACE_CREATE, &rows, qn_a_str(app),
+	    qn_a_str(user), qn_a_str(id), qn_a_str(in->name), qn_a_str(in->description),
 	    qn_a_bool(in->require_base), qn_a_str(in->organization_id), qn_a_str(in->visibility),
 	    qn_a_str(in->project_type), qn_a_str(in->git_repository), qn_a_str(in->local_path),
-	    qn_a_json(in->settings)));
+	    qn_a_json(in->settings));
+	if (e == QN_CONFLICT) /* the user was put out just now: the membership is no more */
+		return QN_ORGANIZATION_NOT_FOUND;
+	QN_TRY(e);
 	return one(rows, QN_ORGANIZATION_NOT_FOUND, ret);
 }
 
