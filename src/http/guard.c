@@ -184,8 +184,20 @@ static enum qn_err check_rank(const struct qn_request *r)
 	return r->route->rank <= qn_app_rank(r->who.app, plan) ? QN_OK : QN_TIER;
 }
 
+/* Nothing at all: neither a credential nor what was meant for one. */
+static bool shows_nothing(const struct qn_request *r)
+{
+	const char *cookies = qn_fcgi_param(r->fcgi, "HTTP_COOKIE");
+
+	return qn_fcgi_param(r->fcgi, "HTTP_AUTHORIZATION") == NULL &&
+	       qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY") == NULL &&
+	       (cookies == NULL || strstr(cookies, SESSION_COOKIE) == NULL);
+}
+
 static enum qn_err user(struct qn_request *r)
 {
+	if ((r->route->auth & QN_AUTH_PUBLIC) && shows_nothing(r))
+		return find_app(r);
 	QN_TRY(identify(r));
 	if (r->escalate)
 		return QN_OK;
