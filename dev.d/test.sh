@@ -3,7 +3,7 @@
 
 TIERS=(unit asan valgrind sql api web fuzz faults)
 declare -A TIER_PACKAGES=([unit]="libcmocka-dev mandoc systemd" [asan]="libcmocka-dev curl openssl" [api]="curl openssl" [valgrind]="libcmocka-dev valgrind"
-	[fuzz]="clang libclang-rt-14-dev" [faults]=strace)
+	[fuzz]="clang libclang-rt-14-dev" [web]=chromium [faults]=strace)
 
 verb_test() {
 	local tier passed=0 failed=0 p f code packages=()

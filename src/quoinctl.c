@@ -8,8 +8,8 @@
 static const struct ctl_verb verbs[] = {
     {"migrate", "[--dry-run] [--dir DIR] | status", "bring the database up to date", ctl_migrate},
     {"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
-    {"user", "add|password|list|suspend|unsuspend|sign-out|staff --app APP [EMAIL]", "manage users",
-	ctl_user},
+    {"user", "add|password|list|suspend|unsuspend|sign-out|mfa-reset|staff --app APP [EMAIL]",
+	"manage users", ctl_user},
     {"org", "list|show|members|create|... --app APP [ORG ...]", "manage organizations", ctl_org},
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
     {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},

@@ -106,12 +106,23 @@ static enum qn_err count(struct qn_request *r, const char *subject, int64_t free
 	return wait > 0 ? QN_TOO_MANY : QN_OK;
 }
 
-enum qn_err api_count(struct qn_request *r, const char *what, int64_t free)
+static const char *by_network(struct qn_request *r, const char *what)
 {
 	char net[QN_NET_LEN];
 
 	qn_net_of(r->remote_addr, net);
-	return count(r, qn_printf(r->arena, "%s\n\n%s", what, net), free);
+	return qn_printf(r->arena, "%s\n\n%s", what, net);
+}
+
+enum qn_err api_count(struct qn_request *r, const char *what, int64_t free)
+{
+	return count(r, by_network(r, what), free);
+}
+
+void api_uncount(struct qn_request *r, const char *what, int64_t free)
+{
+	if (attempt_refund(r->db, r->arena, r->who.app->id, by_network(r, what), free) != QN_OK)
+		r->why = "an attempt was not taken back";
 }
 
 /* links */

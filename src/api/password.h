@@ -37,6 +37,8 @@ enum qn_err api_prove(
 
 /* Counts one more of `what` from this client's network; QN_TOO_MANY beyond `free` an hour. */
 enum qn_err api_count(struct qn_request *r, const char *what, int64_t free) QN_MUST_CHECK;
+/* It came to a good end: takes it back, so that an office behind one address may go on all day. */
+void api_uncount(struct qn_request *r, const char *what, int64_t free);
 
 /* The whole of a route that mails a link to the address in its body, by a job: who asks learns nothing (T11). */
 enum qn_err api_ask_link(struct qn_request *r, enum qn_link link) QN_MUST_CHECK;

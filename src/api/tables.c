@@ -9,6 +9,8 @@ extern const struct qn_route_table apikey_table;
 extern const struct qn_route_table registration_table;
 extern const struct qn_route_table password_table;
 extern const struct qn_route_table address_table;
+extern const struct qn_route_table factor_table;
+extern const struct qn_route_table passkey_table;
 extern const struct qn_route_table staff_table;
 extern const struct qn_route_table oauth_table;
 extern const struct qn_route_table device_table;
@@ -34,6 +36,8 @@ const struct qn_route_table *const qn_api_tables[] = {
     &registration_table,
     &password_table,
     &address_table,
+    &factor_table,
+    &passkey_table,
     &staff_table,
     &oauth_table,
     &device_table,

@@ -139,6 +139,16 @@ const char *qn_frontend_url(
 	return qn_strndup(a, url, n);
 }
 
+const char *qn_rp_id(
+    struct qn_arena *a, const struct qn_json_object *config, const char *frontend_url)
+{
+	const char *scheme = strstr(frontend_url, "://");
+	const char *host = scheme != NULL ? scheme + 3 : frontend_url;
+
+	return qn_strdup(a,
+	    config_str(a, config, "webauthn", "rp_id", qn_strndup(a, host, strcspn(host, ":/"))));
+}
+
 const char *qn_mail_from(
     struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config)
 {
@@ -329,6 +339,7 @@ static void read_app(
 	    .callback_url = callback_url(s->arena, g->conf, &config),
 	    .mail_from = qn_mail_from(s->arena, g->conf, &config),
 	};
+	app->rp_id = qn_rp_id(s->arena, &config, app->frontend_url);
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);
 	if (!qn_json_str(s->arena, qn_json_get(&config, "api_key_prefix"), &app->key_prefix, NULL))
 		app->key_prefix = "";

@@ -195,6 +195,7 @@ static const struct {
     {"api_key_prefix", '"'},
     {"mail", '{'},
     {"oauth", '['},
+    {"webauthn", '{'},
 };
 
 static int check_member(const struct file *f, const struct qn_json_member *m)
@@ -291,6 +292,27 @@ static int check_plans(const struct file *f)
 	return fault != NULL ? reject(f->path, where, fault) : CTL_OK;
 }
 
+/* A passkey's domain is the host of the frontend or above it: a browser takes no other. */
+static int check_webauthn(const struct file *f)
+{
+	const char *id = qn_rp_id(f->c->arena, &f->top, "");
+	const char *host = qn_rp_id(f->c->arena, &(struct qn_json_object){NULL, 0},
+	    qn_frontend_url(f->c->arena, f->c->conf, &f->top));
+	struct qn_json_object o;
+	size_t n = strlen(id), all = strlen(host);
+
+	if (qn_json_get(&f->top, "webauthn").p == NULL)
+		return CTL_OK;
+	if (!qn_json_members(f->c->arena, qn_json_get(&f->top, "webauthn"), &o) ||
+	    need_str(f, &o, "webauthn", "rp_id") == NULL)
+		return CTL_FAILED;
+	if (n > all || strcmp(host + all - n, id) != 0 ||
+	    (n < all && (host[all - n - 1] != '.' || strchr(id, '.') == NULL)))
+		return reject(f->path, "webauthn.rp_id",
+		    "must be the host of frontend_url, or a domain that it is in");
+	return CTL_OK;
+}
+
 static int check_all(const struct file *f)
 {
 	for (size_t i = 0; i < f->top.n; i++)
@@ -299,7 +321,9 @@ static int check_all(const struct file *f)
 	if (check_names(f, "hosts") != CTL_OK || check_names(f, "origins") != CTL_OK ||
 	    check_url(f, "frontend_url") != CTL_OK || check_public_url(f) != CTL_OK)
 		return CTL_FAILED;
-	return check_mail(f) == CTL_OK ? check_plans(f) : CTL_FAILED;
+	if (check_mail(f) != CTL_OK || check_plans(f) != CTL_OK)
+		return CTL_FAILED;
+	return check_webauthn(f);
 }
 
 static bool same(struct qn_span a, struct qn_span b)

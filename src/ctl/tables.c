@@ -33,6 +33,8 @@ static const char *who(const struct qn_route *r)
 		return "local";
 	if (r->auth & QN_AUTH_KEY)
 		return r->auth & QN_AUTH_USER ? "user, key" : "key";
+	if ((r->auth & QN_AUTH_USER) && (r->auth & QN_AUTH_PUBLIC))
+		return "public, user";
 	return r->auth & QN_AUTH_USER ? "user" : "public";
 }
 

@@ -8,6 +8,8 @@
 #include "quoin/base/rand.h"
 #include "quoin/net/address.h"
 #include "quoin/store/account.h"
+#include "quoin/store/audit.h"
+#include "quoin/store/factor.h"
 #include "quoin/store/session.h"
 #include "quoin/store/staff.h"
 #include "quoin/store/user.h"
@@ -120,6 +122,31 @@ static int sign_out(struct ctl *c, const char *app_id, const char *id)
 	return CTL_OK;
 }
 
+/* For who lost the second factor and the recovery codes: the password alone signs in again. */
+static enum qn_err take_factors(
+    struct ctl *c, const char *app_id, const char *id, int64_t *ret_ended)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(factors_reset(c->db, c->arena, app_id, id));
+	QN_TRY(session_revoke_all(c->db, c->arena, app_id, id, NULL,
+	    "second factor taken away by an operator", ret_ended));
+	QN_TRY(audit_write(c->db, c->arena,
+	    &(struct audit_event){
+		.app = app_id, .action = "mfa.reset", .resource_type = "user", .resource_id = id}));
+	return qn_tx_commit(&tx);
+}
+
+static int mfa_reset(struct ctl *c, const char *app_id, const char *id)
+{
+	int64_t ended;
+	enum qn_err e = take_factors(c, app_id, id, &ended);
+
+	if (e != QN_OK)
+		return ctl_fail(c, id, e);
+	printf("no second factor any more; %" PRId64 " sessions ended\n", ended);
+	return CTL_OK;
+}
+
 static int set_role(struct ctl *c, const char *app_id, const char *id, const char *role)
 {
 	struct staff_user u;
@@ -143,6 +170,7 @@ static const struct {
     {"suspend", suspend, true},
     {"unsuspend", unsuspend, true},
     {"sign-out", sign_out, true},
+    {"mfa-reset", mfa_reset, true},
 };
 
 static const char *id_of(struct ctl *c, const char *app_id, const char *email)

@@ -5,7 +5,8 @@
 #include "quoin/auth/jwksfetch.h"
 #include "server.h"
 
-#define FRESH_US 900000000LL
+#define SESSION_COOKIE "__Host-session"
+#define FRESH_US       900000000LL
 
 /* An API key may come as a bearer token: its prefix tells (K7). */
 static void bearer(const struct qn_request *r, const char *token, struct qn_presented *ret)
@@ -25,7 +26,7 @@ static enum qn_err presented(const struct qn_request *r, struct qn_presented *re
 		   *key = qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY");
 
 	*ret = (struct qn_presented){.remote_addr = r->remote_addr};
-	QN_TRY(qn_request_cookie(r, "__Host-session", &ret->cookie));
+	QN_TRY(qn_request_cookie(r, SESSION_COOKIE, &ret->cookie));
 	if ((auth != NULL) + (key != NULL) + (ret->cookie.p != NULL) > 1)
 		return QN_MIXED_CREDENTIALS;
 	if (key != NULL)
@@ -165,8 +166,20 @@ static enum qn_err check_rank(const struct qn_request *r)
 	return r->route->rank <= qn_app_rank(r->who.app, plan) ? QN_OK : QN_TIER;
 }
 
+/* Nothing at all: neither a credential nor what was meant for one. */
+static bool shows_nothing(const struct qn_request *r)
+{
+	const char *cookies = qn_fcgi_param(r->fcgi, "HTTP_COOKIE");
+
+	return qn_fcgi_param(r->fcgi, "HTTP_AUTHORIZATION") == NULL &&
+	       qn_fcgi_param(r->fcgi, "HTTP_X_API_KEY") == NULL &&
+	       (cookies == NULL || strstr(cookies, SESSION_COOKIE "=") == NULL);
+}
+
 static enum qn_err user(struct qn_request *r)
 {
+	if ((r->route->auth & QN_AUTH_PUBLIC) && shows_nothing(r))
+		return find_app(r);
 	QN_TRY(identify(r));
 	if (r->escalate)
 		return QN_OK;

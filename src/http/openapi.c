@@ -385,6 +385,8 @@ static void responses(struct qn_buf *b, const struct qn_route *r)
 static void security(struct qn_buf *b, const struct qn_route *r)
 {
 	qn_buf_str(b, ",\"security\":[");
+	if (r->auth & QN_AUTH_PUBLIC)
+		qn_buf_str(b, "{},");
 	if (r->auth & QN_AUTH_USER)
 		qn_buf_str(b, "{\"bearer\":[]},{\"session\":[]}");
 	if (r->auth & QN_AUTH_KEY)

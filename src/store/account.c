@@ -55,6 +55,9 @@
 	X(ONE_TIME_PEEK, FRESH, 3, \
 	    "SELECT user_id, payload FROM one_time_tokens WHERE app_id = $1 AND purpose = $2 AND hash = $3 " \
 	    "AND expires_at > clock_timestamp()") \
+	X(ONE_TIME_TRY, WRITE, 4, \
+	    "UPDATE one_time_tokens SET tried = tried + 1 WHERE app_id = $1 AND purpose = $2 AND hash = $3 " \
+	    "AND expires_at > clock_timestamp() AND tried < $4::integer RETURNING user_id, payload") \
 	X(ONE_TIME_DROP, WRITE, 3, \
 	    "DELETE FROM one_time_tokens WHERE app_id = $1 AND user_id = $2 AND purpose = $3")
 
@@ -264,6 +267,16 @@ enum qn_err one_time_peek(struct qn_db *db, struct qn_arena *a, const char *app,
 
 	QN_TRY(QN_EXEC(db, a, account_set, ONE_TIME_PEEK, &rows, qn_a_str(app), qn_a_str(purpose),
 	    qn_a_bytes(hash, QN_SHA256_LEN)));
+	return token(rows, ret);
+}
+
+enum qn_err one_time_try(struct qn_db *db, struct qn_arena *a, const char *app, const char *purpose,
+    const uint8_t hash[32], int64_t most, struct one_time *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, account_set, ONE_TIME_TRY, &rows, qn_a_str(app), qn_a_str(purpose),
+	    qn_a_bytes(hash, QN_SHA256_LEN), qn_a_i64(most)));
 	return token(rows, ret);
 }
 

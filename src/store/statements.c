@@ -6,6 +6,8 @@ extern const struct qn_stmt_set user_set;
 extern const struct qn_stmt_set credential_set;
 extern const struct qn_stmt_set account_set;
 extern const struct qn_stmt_set session_set;
+extern const struct qn_stmt_set factor_set;
+extern const struct qn_stmt_set passkey_set;
 extern const struct qn_stmt_set staff_set;
 extern const struct qn_stmt_set apikey_set;
 extern const struct qn_stmt_set attempt_set;
@@ -31,6 +33,8 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &credential_set,
     &account_set,
     &session_set,
+    &factor_set,
+    &passkey_set,
     &staff_set,
     &apikey_set,
     &attempt_set,

@@ -30,7 +30,11 @@ async function makeWorld() {
 	const guest = invitation(org, `matrix.${randomUUID()}@example.com`);
 	const welcome = others.map((o) => invitation(o, owner.email));
 	await t.stack.rows([membersSql(org, { owner: people.second, admin: people.admin, member: people.read }), `UPDATE organizations SET plan = 'enterprise' WHERE id = '${org.id}';`, ...[guest, ...welcome].map((i) => i.sql)].join('\n'));
-	world = { waiting, provider: 'google', org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
+	// Without what follows from it: the owner, whose tokens are another issuer's, has shown one factor.
+	const [[passkey]] = await t.stack.rows(`SET session_replication_role = replica;
+		DELETE FROM passkeys WHERE user_id = '${owner.id}'; INSERT INTO passkeys (id, app_id, user_id, credential_id, public_key, name)
+		SELECT gen_random_uuid(), app_id, id, sha256(gen_random_uuid()::text::bytea), '', 'key' FROM users WHERE id = '${owner.id}' RETURNING id`, '-U', 'postgres');
+	world = { waiting, provider: 'google', org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), passkey_id: passkey, workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
 }
 
 /** All of the owner's rows as one digest: an attack that changes anything changes it. */
@@ -46,6 +50,7 @@ const digest = () => t.stack.one(`
 		UNION ALL SELECT m::text FROM organization_members m WHERE organization_id = '${world.org_id}'
 		UNION ALL SELECT i::text FROM organization_invitations i WHERE organization_id = '${world.org_id}'
 		UNION ALL SELECT h::text FROM audit_heads h WHERE chain = '${world.org_id}'
+		UNION ALL SELECT p::text FROM passkeys p WHERE user_id = '${people.owner.id}'
 		UNION ALL SELECT s::text FROM document_shares s WHERE document_id = '${world.graph_id}'
 		UNION ALL SELECT e.id || e.status || e.progress || coalesce(e.results::text, '') FROM executions e WHERE document_id = '${world.graph_id}') all_of_it`);
 
@@ -102,10 +107,12 @@ const call = (who, route, { ids, json = body(route), ...more } = {}) =>
 	who.request(route.method, `${target(route, ids)}${queries[route.id] && !route.path.includes('?') ? `?${queries[route.id]()}` : ''}`, { ...(more.body === undefined && json !== undefined ? { json } : {}), ...more });
 
 /** What a user of another issuer cannot do, or does once: see accounts.test.mjs. */
-const OWN = new Set(['password.change', 'password.reauthenticate', 'account.delete']);
+const OWN = new Set(['password.change', 'password.reauthenticate', 'account.delete',
+	// see mfa.test.mjs and passkeys.test.mjs
+	'mfa.enroll', 'mfa.verify', 'mfa.challenge', 'mfa.disable', 'mfa.recovery-codes', 'mfa.passkey-options', 'mfa.passkey', 'passkey.options', 'passkey.create']);
 
 /** The only routes for who has shown one factor of two. */
-const ONE_FACTOR = ['auth.logout', 'auth.whoami', 'profile.logout'];
+const ONE_FACTOR = ['auth.logout', 'auth.whoami', 'mfa.challenge', 'mfa.passkey-options', 'mfa.passkey', 'profile.logout'];
 
 const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
 const ofCallers = () => routes.filter((r) => r.auth.includes('user') || r.auth.includes('key'));
@@ -179,8 +186,13 @@ describe('who is somebody, but not in the way that it takes', () => {
 		const how = (headers) => ({ token: null, headers: { cookie: `__Host-session=${cookie}`, ...headers } });
 		for (const route of ofUsers().filter((r) => r.method !== 'GET'))
 			problem(await call(t.http, route, how({ origin: 'https://elsewhere.example' })), 'origin-refused');
-		await t.stack.rows(`UPDATE users SET mfa_enabled = true WHERE id = '${pending.id}'`);
 		const origin = `http://fig-nodes.localhost:${t.stack.port}`;
+		await t.stack.rows(`UPDATE sessions SET proved_at = now() - interval '1 hour' WHERE user_id = '${pending.id}'`);
+		const recent = ofUsers().filter((r) => r.flags.includes('recent'));
+		assert.ok(recent.length > 0);
+		for (const route of recent)
+			await until(`${route.id} asks for a factor again`, async () => (await call(t.http, route, how({ origin }))).code === 'reauthentication-required');
+		await t.stack.rows(`UPDATE users SET mfa_enabled = true WHERE id = '${pending.id}'`);
 		await until('workers know of the second factor', async () => (await t.http.get('/api/v1/me', how({}))).code === 'mfa-required');
 		for (const route of ofUsers().filter((r) => !r.flags.includes('one_factor')))
 			problem(await call(t.http, route, how({ origin })), 'mfa-required');

@@ -50,7 +50,7 @@ const writes = () => routes.filter((r) => /^(workspace|graph|share|execution)\./
 
 describe('the database takes no connections', () => {
 	// What is refused by its form, as nobody here can make a right one.
-	const formal = { 'auth.refresh': 'invalid-refresh-token' };
+	const formal = { 'auth.refresh': 'invalid-refresh-token', 'passkey.login': 'invalid-passkey' };
 	// What is answered from memory or needs no database at all.
 	const alone = new Set(['health.alive', 'health.metrics', 'health.openapi', 'account.jwks']);
 

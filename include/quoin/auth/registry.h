@@ -33,6 +33,7 @@ struct qn_app {
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
 	const char *frontend_url;   /* what links in mail begin with; no slash at the end */
+	const char *rp_id;          /* the domain that its passkeys belong to */
 	const char
 	    *callback_url; /* where providers send browsers back to: of our settings alone (T12) */
 	const char *mail_from; /* "Name <address>"; "" when nothing says so */
@@ -81,6 +82,12 @@ const char *qn_own_issuer(struct qn_arena *a, const struct qn_conf *conf,
  */
 const char *qn_frontend_url(
     struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config);
+/*
+ * The relying party's id of Web Authentication (SECURITY T14): the app file's webauthn.rp_id, else the host of
+ * `frontend_url`. Never of a request. In the arena.
+ */
+const char *qn_rp_id(
+    struct qn_arena *a, const struct qn_json_object *config, const char *frontend_url);
 /* Who mail is from: the app file's mail.from, else EMAIL_FROM, which may be "". In the arena. */
 const char *qn_mail_from(
     struct qn_arena *a, const struct qn_conf *conf, const struct qn_json_object *config);

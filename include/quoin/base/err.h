@@ -36,6 +36,9 @@
 	X(BAD_REFRESH, 401, "invalid-refresh-token", \
 	    "The refresh token is invalid or has expired.") \
 	X(BAD_CODE, 401, "invalid-code", "The code is wrong or has expired.") \
+	X(BAD_MFA_TOKEN, 401, "invalid-mfa-token", \
+	    "This sign-in was given up or has expired. Sign in again.") \
+	X(BAD_PASSKEY, 401, "invalid-passkey", "The passkey was not accepted.") \
 	X(BAD_KEY, 401, "invalid-api-key", "Invalid or expired API key") \
 	X(KEY_REQUIRED, 401, "api-key-required", "API key required") \
 	X(KEY_REFUSED, 403, "api-key-refused", "An API key cannot be used here.") \
@@ -64,6 +67,7 @@
 	X(ORGANIZATION_NOT_FOUND, 404, "organization-not-found", "Organization not found") \
 	X(MEMBER_NOT_FOUND, 404, "member-not-found", "Member not found") \
 	X(INVITATION_NOT_FOUND, 404, "invitation-not-found", "Invitation not found") \
+	X(PASSKEY_NOT_FOUND, 404, "passkey-not-found", "Passkey not found") \
 	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
 	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
 	X(VERSION_CONFLICT, 409, "version-conflict", \

@@ -22,7 +22,7 @@ const char *qn_method_name(enum qn_method m);
 enum qn_method qn_method_by_name(
     const char *name); /* QN_METHOD_NONE for any other; HEAD is QN_GET */
 
-/* Kinds of caller that a row lets in. */
+/* Kinds of caller that a row lets in. Of PUBLIC and USER: who shows a credential is held to it. */
 enum {
 	QN_AUTH_PUBLIC = 1 << 0, /* anyone */
 	QN_AUTH_USER = 1 << 1,   /* a user, by bearer token or session */

@@ -69,6 +69,12 @@ enum qn_err one_time_take(struct qn_db *db, struct qn_arena *a, const char *app,
 /* Looks at it without taking it. */
 enum qn_err one_time_peek(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *purpose, const uint8_t hash[32], struct one_time *ret) QN_MUST_CHECK;
+/*
+ * Looks at it and counts a guess under it, in one statement; QN_LINK_INVALID also after `most` of them. Not to be
+ * called inside a transaction (SECURITY T9).
+ */
+enum qn_err one_time_try(struct qn_db *db, struct qn_arena *a, const char *app, const char *purpose,
+    const uint8_t hash[32], int64_t most, struct one_time *ret) QN_MUST_CHECK;
 /* All of a user's of this purpose. */
 enum qn_err one_time_drop(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *purpose) QN_MUST_CHECK;
