@@ -14,9 +14,9 @@ enum { WAYS = 8, BUCKETS = 4096, DAY_BUCKETS = 2048, SPILLS = 1024, LOCKS = 64 }
 typedef _Atomic(uint64_t) cell;
 
 struct qn_tally_line {
-	cell here[2]; /* hits on this host: the window of even number, and of odd */
-	cell told[2]; /* those that the other hosts know of */
-	cell away[2]; /* hits on the other hosts, as far as this one knows */
+	cell here[2];             /* hits on this host: the window of even number, and of odd */
+	cell told[2];             /* those that the other hosts know of */
+	cell away[2];             /* hits on the other hosts, as far as this one knows */
 	_Atomic(int64_t) telling; /* until when a process is at it; 0: none is */
 	cell spare;
 };
