@@ -176,13 +176,9 @@ static bool shows_nothing(const struct qn_request *r)
 	       (cookies == NULL || strstr(cookies, SESSION_COOKIE "=") == NULL);
 }
 
-static enum qn_err user(struct qn_request *r)
+/* What a caller that is known may do here. */
+static enum qn_err check_rights(struct qn_request *r)
 {
-	if ((r->route->auth & QN_AUTH_PUBLIC) && shows_nothing(r))
-		return find_app(r);
-	QN_TRY(identify(r));
-	if (r->escalate)
-		return QN_OK;
 	QN_TRY(check_origin(r));
 	QN_TRY(check_kind(r));
 	QN_TRY(check_assurance(r));
@@ -191,24 +187,24 @@ static enum qn_err user(struct qn_request *r)
 	return check_rank(r);
 }
 
-static enum qn_err admit(struct qn_request *r)
+/* Who is calling, as far as the route wants to know. */
+static enum qn_err find_caller(struct qn_request *r)
 {
 	unsigned auth = r->route->auth;
 
 	if (auth & QN_AUTH_LOCAL)
 		return local(r) ? QN_OK : QN_DENIED;
 	if (auth & (QN_AUTH_USER | QN_AUTH_KEY))
-		return user(r);
+		return (auth & QN_AUTH_PUBLIC) && shows_nothing(r) ? find_app(r) : identify(r);
 	if (auth & QN_AUTH_PUBLIC)
 		return r->route->missing != QN_OK || (r->route->flags & QN_R_APP) ? find_app(r)
 		                                                                  : QN_OK;
 	return QN_DENIED;
 }
 
-/* Who is not known counts for his address: on a public route, and when what he showed was refused. */
-enum qn_err qn_guard(struct qn_request *r)
+/* Who is not known counts for his address: on a public route, and when what he showed was refused with `e`. */
+static enum qn_err count(struct qn_request *r, enum qn_err e)
 {
-	enum qn_err e = admit(r);
 	struct qn_limit_ask ask = {r->route->rate, r->who.app, &r->who, r->remote_addr};
 
 	if (r->escalate || ask.rate == QN_RATE_NONE || qn_err_status(e) >= 500)
@@ -218,4 +214,15 @@ enum qn_err qn_guard(struct qn_request *r)
 	if (over == QN_RATE_LIMITED)
 		r->retry_after_s = r->limits.retry_after_s;
 	return over != QN_OK ? over : e;
+}
+
+/* Who is over his limit costs no question about his rights. */
+enum qn_err qn_guard(struct qn_request *r)
+{
+	QN_TRY(count(r, find_caller(r)));
+	if (r->escalate)
+		return QN_OK;
+	if (r->who.known)
+		return check_rights(r);
+	return r->route->auth & (QN_AUTH_PUBLIC | QN_AUTH_LOCAL) ? QN_OK : QN_UNAUTHENTICATED;
 }
