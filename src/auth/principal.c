@@ -233,8 +233,8 @@ static enum qn_err verify(const struct ask *q, struct qn_claims *ret, bool *ret_
 
 	QN_TRY(qn_token_open(q->a, q->shown->bearer, &opened));
 	const struct qn_issuer *issuer = qn_app_issuer(q->app, opened.iss);
-	if (issuer == NULL)
-		return QN_TOKEN_ISSUER;
+	if (issuer == NULL) /* while Postgres is away, who is new is not known yet */
+		return qn_registry_stale(q->auth->registry) ? QN_DB_DOWN : QN_TOKEN_ISSUER;
 	const struct qn_jwks *keys = q->now.wall <= issuer->keys_until ? issuer->keys : NULL;
 	enum qn_err e = qn_token_verify(&opened, &issuer->policy, keys, q->now.wall, ret);
 	*ret_own = issuer->jwks_url == NULL;

@@ -467,7 +467,7 @@ enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct q
 	return QN_OK;
 }
 
-static bool stale(const struct qn_registry *g)
+bool qn_registry_stale(const struct qn_registry *g)
 {
 	if (g->read_at == 0 || g->board == NULL ||
 	    atomic_load(&g->board->apps_gen) != g->generation)
@@ -477,7 +477,7 @@ static bool stale(const struct qn_registry *g)
 
 enum qn_err qn_registry_refresh(struct qn_registry *g, struct qn_db *db, struct qn_arena *a)
 {
-	if (!stale(g))
+	if (!qn_registry_stale(g))
 		return QN_OK;
 	enum qn_err e = qn_registry_reload(g, db, a);
 	return e == QN_OK || g->read_at != 0 ? QN_OK : e;

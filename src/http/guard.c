@@ -56,7 +56,7 @@ static enum qn_err find_app(struct qn_request *r)
 	if (r->who.app != NULL)
 		return QN_OK;
 	r->why = "no such app";
-	return QN_NOT_FOUND;
+	return qn_registry_stale(registry) ? QN_DB_DOWN : QN_NOT_FOUND;
 }
 
 /* Keys that the api pool may not fetch are fetched by the slow pool, which answers in its place. */

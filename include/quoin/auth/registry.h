@@ -57,6 +57,9 @@ enum qn_err qn_registry_refresh(
 enum qn_err qn_registry_reload(
     struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 
+/* Whether the tables have changed since, or may have: what is not in it may be there all the same. */
+bool qn_registry_stale(const struct qn_registry *g);
+
 /* Which state of the tables it shows: the board's apps_gen when they were read. */
 uint32_t qn_registry_generation(const struct qn_registry *g);
 
