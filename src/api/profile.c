@@ -1,6 +1,7 @@
-/* The user as Cue's pages see him (CONTRACT C8-C10). */
+/* The user as pages see him: Cue's (CONTRACT C8-C10), and the session of FlowScope's (E15). */
 #include <string.h>
 
+#include "quoin/store/organization.h"
 #include "signin.h"
 
 struct profile {
@@ -104,6 +105,46 @@ static enum qn_err change(struct qn_request *r)
 	return shown(r, &who);
 }
 
+/* session */
+
+enum { ORGANIZATIONS = 100 };
+
+struct session_view {
+	const char *id, *email, *name, *image, *tier;
+	struct qn_list organizations;
+};
+
+static const struct qn_field session_fields[] = {
+    QN_FIELD(struct session_view, id, STR, 0, 0, 0, "Id of the user."),
+    QN_FIELD(struct session_view, email, STR, QN_F_NULLABLE, 0, 320, "Address."),
+    QN_FIELD(struct session_view, name, STR, QN_F_NULLABLE, 0, 200, "Shown name."),
+    QN_FIELD(struct session_view, image, STR, QN_F_NULLABLE, 0, 2000, "Picture."),
+    QN_FIELD(struct session_view, tier, STR, 0, 0, 0, "The plan, in the app's spelling."),
+    QN_FIELD_SUB(struct session_view, organizations, LIST, 0, &organization_item_object,
+	"The first hundred that the user is a member of."),
+};
+static const struct qn_object session_view_object =
+    QN_OBJECT("SessionView", struct session_view, session_fields);
+
+static enum qn_err session_show(struct qn_request *r)
+{
+	struct session_view *out = qn_new(r->arena, struct session_view);
+	struct account who;
+
+	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, r->who.user_id, &who));
+	QN_TRY(organization_list(r->db, r->arena, r->who.app->id, r->who.user_id,
+	    (struct page){NULL, ORGANIZATIONS}, &out->organizations));
+	struct organization *o = (struct organization *)(uintptr_t)out->organizations.items;
+	for (size_t i = 0; i < out->organizations.n; i++)
+		o[i].tier = api_shown_tier(r, o[i].plan);
+	out->id = qn_printf(r->arena, "%s%s", r->who.app->id_prefix, who.id);
+	out->email = who.email;
+	out->name = who.display_name;
+	out->image = who.avatar_url;
+	out->tier = api_shown_tier(r, who.plan);
+	return qn_reply(r, out);
+}
+
 #define CUE .pool = QN_POOL_API, .auth = QN_AUTH_USER, .rate = QN_RATE_ACCOUNT
 
 static const struct qn_route routes[] = {
@@ -112,6 +153,9 @@ static const struct qn_route routes[] = {
     {QN_PUT, "/api/auth/profile", "profile.change", "Change what the caller says of himself.", CUE,
 	.flags = QN_R_CAMEL | QN_R_PICK, .body = &change_object, .body_max = 32768,
 	.reply = &profile_object, .errors = {QN_NO_FIELDS}, .handler = change},
+    {QN_GET, "/api/v1/auth/session", "profile.session",
+	"Show the caller with his plan and organizations.", CUE, .reply = &session_view_object,
+	.handler = session_show},
     {QN_POST, "/api/auth/logout", "profile.logout", "End this session.", CUE,
 	.flags = QN_R_UNKEPT | QN_R_ONE_FACTOR, .reply = &api_message_object,
 	.handler = api_logout},

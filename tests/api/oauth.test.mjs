@@ -706,3 +706,15 @@ describe('the user as Cue’s pages see him (C8-C10)', () => {
 		await until('no worker takes it', async () => (await http.get('/api/auth/user', { headers: { cookie: `__Host-session=${was}` } })).code === 'not-authenticated', { within: 1000 });
 	});
 });
+
+describe('the session as FlowScope’s pages see it (E15)', () => {
+	test('carries id, tier and organizations with the user’s role in each', async () => {
+		const { browser } = await signIn({ claims: { email: address('team'), email_verified: true, name: 'Ada Lovelace' } });
+		const user = await me(browser);
+		const before = ok(await browser.get('/api/v1/auth/session'));
+		assert.deepEqual(before, { id: user.id, email: user.email, name: 'Ada Lovelace', image: null, tier: 'free', organizations: [] });
+		const { organization } = ok(await browser.post('/api/v1/orgs', { name: 'Engines' }, { headers: { origin: FRONTEND } }));
+		const { organizations } = ok(await browser.get('/api/v1/auth/session'));
+		assert.deepEqual(organizations.map(({ id, name, role }) => [id, name, role]), [[organization.id, 'Engines', 'owner']]);
+	});
+});
