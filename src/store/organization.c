@@ -49,8 +49,8 @@
 	    "SELECT " COLUMNS ", " SEATS_USED \
 	    " FROM organizations o WHERE o.app_id = $1 AND (o.id = $2 OR o.slug = $3)") \
 	X(ORGANIZATION_SET_PLAN, WRITE, 4, \
-	    "UPDATE organizations o SET plan = $3, max_seats = coalesce($4, o.max_seats), " \
-	    "updated_at = clock_timestamp() WHERE o.app_id = $1 AND o.id = $2 RETURNING o.id")
+	    "SELECT o.id FROM organizations o, grant_set($1, NULL, o.id, 'override', o.id::text, $3, " \
+	    "coalesce($4, o.max_seats), NULL) WHERE o.app_id = $1 AND o.id = $2")
 
 QN_STATEMENTS(organization, ORGANIZATION_STMTS);
 

@@ -70,4 +70,10 @@ INSERT INTO organization_invitations (id, app_id, organization_id, email, role, 
            'member', sha256(n::text::bytea), t.user_id(n % 200), now() + interval '1 day' FROM generate_series(0, 4999) n;
 SELECT count(audit(gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', t.organization_id(n % 201), t.user_id(n % 2000),
     'fill', NULL, NULL, NULL, NULL, NULL, NULL)) AS audited FROM generate_series(0, 9999) n \gset
+INSERT INTO grants (app_id, user_id, source, source_id, plan)
+    SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), 'subscription', 'sub_' || n, 'pro' FROM generate_series(0, 1999) n;
+INSERT INTO grants (app_id, organization_id, source, source_id, plan)
+    SELECT '00000000-0000-7000-8000-0000000000aa', t.organization_id(n), 'subscription', 'sub_o' || n, 'pro' FROM generate_series(1000, 2999) n;
+INSERT INTO usage_meters (app_id, user_id, meter, period_start, used)
+    SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), 'commands', date '2026-01-01' + d, 1 FROM generate_series(0, 1999) n, generate_series(0, 4) d;
 VACUUM ANALYZE;
