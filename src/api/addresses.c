@@ -120,6 +120,7 @@ static enum qn_err change(struct qn_request *r)
 	QN_TRY(api_check_address(r, "email", in->email));
 	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, r->who.user_id, &who));
 	QN_TRY(api_prove(r, &who, in->password));
+	QN_TRY(api_count_mail(r, CHANGE_PURPOSE, in->email));
 	QN_TX(tx, r->db);
 	QN_TRY(mail_change(r, in->email));
 	QN_TRY(qn_tx_commit(&tx));

@@ -119,6 +119,11 @@ enum qn_err api_count(struct qn_request *r, const char *what, int64_t free)
 	return count(r, by_network(r, what), free);
 }
 
+enum qn_err api_count_mail(struct qn_request *r, const char *what, const char *email)
+{
+	return count(r, qn_printf(r->arena, "%s\n%s", what, email), LINKS);
+}
+
 void api_uncount(struct qn_request *r, const char *what, int64_t free)
 {
 	if (attempt_refund(r->db, r->arena, r->who.app->id, by_network(r, what), free) != QN_OK)
@@ -135,7 +140,7 @@ enum qn_err api_ask_link(struct qn_request *r, enum qn_link link)
 
 	QN_TRY(api_check_address(r, "email", in->email));
 	QN_TRY(api_count(r, qn_link_purpose(link), LINKS_NET));
-	QN_TRY(count(r, qn_printf(r->arena, "%s\n%s", qn_link_purpose(link), in->email), LINKS));
+	QN_TRY(api_count_mail(r, qn_link_purpose(link), in->email));
 	QN_TRY(qn_link_ask(r->db, r->arena, r->who.app->id, link, in->email));
 	return qn_reply(r, &sent);
 }

@@ -37,6 +37,8 @@ enum qn_err api_prove(
 
 /* Counts one more of `what` from this client's network; QN_TOO_MANY beyond `free` an hour. */
 enum qn_err api_count(struct qn_request *r, const char *what, int64_t free) QN_MUST_CHECK;
+/* Counts one more mail of `what` to an address, from wherever it is asked for; QN_TOO_MANY beyond a few an hour. */
+enum qn_err api_count_mail(struct qn_request *r, const char *what, const char *email) QN_MUST_CHECK;
 /* It came to a good end: takes it back, so that an office behind one address may go on all day. */
 void api_uncount(struct qn_request *r, const char *what, int64_t free);
 

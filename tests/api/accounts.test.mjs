@@ -124,6 +124,33 @@ describe('register and verify', () => {
 		ok(await verify(second.token));
 	});
 
+	test('mail to one address is for who can wait, whatever asks for it', async () => {
+		const mara = await person('mara');
+		const asks = {
+			'resend-verification': (email) => post('resend-verification', { email }),
+			'magic-link': (email) => post('magic-link', { email }),
+			'change-email': (email) => mara.as.post('/api/v1/auth/change-email', { email, password: PASSWORD }),
+		};
+		for (const [what, ask] of Object.entries(asks)) {
+			const email = address('often');
+			let r, n = 0;
+			do
+				r = await ask(email);
+			while (r.status === 200 && ++n < 20);
+			problem(r, 'too-many-attempts');
+			assert.ok(n >= 3 && n < 20 && Number(r.headers['retry-after']) > 0, `${what}: ${n}`);
+			await forget();
+		}
+	});
+
+	test('fifty accounts are enough for one network at once, tries among them', async () => {
+		await inParallel(Array.from({ length: 50 }), 10, () => post('register', { email: address('many'), password: 'weak' }));
+		const r = await post('register', { email: address('many'), password: PASSWORD });
+		problem(r, 'too-many-attempts');
+		assert.ok(Number(r.headers['retry-after']) > 0);
+		await forget();
+	});
+
 	test('tokens that are none', async () => {
 		for (const token of ['', 'x', randomBytes(32).toString('base64url'), `${randomBytes(32).toString('base64url')}A`])
 			assert.ok([410, 422].includes((await verify(token)).status), token);
@@ -265,6 +292,14 @@ describe('who is signed in', () => {
 		assert.equal(ok(await max.as.put('/api/v1/me', { display_name: 'Max M.', company_name: 'ACME' })).user.display_name, 'Max M.');
 		for (const more of [{ plan: 'pro' }, { email: 'x@example.com' }, { email_verified: true }, { platform_role: 'admin' }, { mfa_enabled: true }, { password_hash: 'x' }])
 			problem(await max.as.put('/api/v1/me', { display_name: 'x', ...more }), 'invalid-body');
+	});
+
+	test('who has no password must have signed in lately', async () => {
+		const nia = await person('nia');
+		await stack.rows(`UPDATE users SET password_hash = NULL WHERE id = '${nia.id}'; UPDATE sessions SET proved_at = now() - interval '1 hour' WHERE user_id = '${nia.id}'`);
+		const change = () => nia.as.post('/api/v1/auth/change-password', { new_password: OTHER });
+		await until('it is too long ago', async () => (await change()).code === 'reauthentication-required');
+		problem(await nia.as.post('/api/v1/auth/change-email', { email: address('nia') }), 'reauthentication-required');
 	});
 
 	test('shows the password again before what cannot be undone (T14)', async () => {

@@ -214,7 +214,8 @@ describe('reroll, rename, revoke', () => {
 		const many = await account('many');
 		await stack.rows(`INSERT INTO api_keys (id, app_id, user_id, name, public_id, key_prefix, key_hash, scopes)
 			SELECT gen_random_uuid(), u.app_id, u.id, 'n', u.id::text || n, 'mg_', sha256(n::text::bytea), '{read}' FROM users u, generate_series(1, 99) n WHERE u.id = '${many.id}'`);
-		await make(many.as);
+		const { key } = await make(many.as);
 		problem(await many.as.post('/api/v1/api-keys', {}), 'limit-reached');
+		problem(await many.as.post(`/api/v1/api-keys/${key.id}/reroll`, { overlap_hours: 1 }), 'limit-reached');
 	});
 });
