@@ -10,6 +10,10 @@ static const struct ctl_verb verbs[] = {
     {"app", "apply FILE... | show SLUG | list", "load, show and list apps", ctl_app},
     {"user", "add|password|list|suspend|unsuspend|sign-out|mfa-reset|staff --app APP [EMAIL]",
 	"manage users", ctl_user},
+    {"grant",
+	"list|set|drop --app APP [--user EMAIL|--org ORG] [--plan P] [--seats N] [--limit METER=MAX] "
+	"[--feature WORD] [--until TIME] [--note TEXT]",
+	"say what plan and limits somebody has", ctl_grant},
     {"org", "list|show|members|create|... --app APP [ORG ...]", "manage organizations", ctl_org},
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
     {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},

@@ -2,6 +2,7 @@
 #include "orgs.h"
 #include "quoin/base/rand.h"
 #include "quoin/store/organization.h"
+#include "signin.h"
 
 #include <string.h>
 
@@ -69,19 +70,11 @@ enum qn_err org_audit(struct qn_request *r, const char *action, const char *type
 				.details = details});
 }
 
-/* As clients see it. */
-static void show_tier(const struct qn_request *r, struct organization *o)
-{
-	const struct qn_plan *plan = qn_app_plan(r->who.app, o->plan);
-
-	o->tier = plan != NULL ? plan->shown : o->plan;
-}
-
 static enum qn_err reply_one(struct qn_request *r, struct organization *o)
 {
 	struct one_reply *out = qn_new(r->arena, struct one_reply);
 
-	show_tier(r, o);
+	o->tier = api_shown_tier(r, o->plan);
 	out->organization = o;
 	return qn_reply(r, out);
 }
@@ -97,7 +90,7 @@ static enum qn_err list(struct qn_request *r)
 	    (struct page){after, limit + 1}, &out->organizations));
 	struct organization *o = (struct organization *)(uintptr_t)out->organizations.items;
 	for (size_t i = 0; i < out->organizations.n; i++)
-		show_tier(r, &o[i]);
+		o[i].tier = api_shown_tier(r, o[i].plan);
 	out->has_more = qn_page_more(&out->organizations, limit);
 	if (out->has_more)
 		qn_page_next(r, o[limit - 1].id);

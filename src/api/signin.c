@@ -41,12 +41,13 @@ static const struct qn_field reply_fields[] = {
 };
 const struct qn_object signin_reply_object = QN_OBJECT("SignIn", struct signin_reply, reply_fields);
 
-/* Tiers are stored in lower case and shown as the app spells them (CONTRACT K6). */
-const char *api_shown_tier(struct qn_request *r, const char *plan)
+/* Plans are stored by their code and shown as the app spells them (CONTRACT K6). */
+const char *api_shown_tier(struct qn_request *r, const char *code)
 {
-	char *tier = qn_strdup(r->arena, plan);
+	const struct qn_plan *plan = qn_app_plan(r->who.app, code);
+	char *tier = qn_strdup(r->arena, plan != NULL ? plan->shown : code);
 
-	for (char *p = tier; r->who.app->tier_upper && *p != '\0'; p++)
+	for (char *p = tier; plan == NULL && r->who.app->tier_upper && *p != '\0'; p++)
 		*p = (char)toupper((unsigned char)*p);
 	return tier;
 }

@@ -20,6 +20,7 @@ extern const struct qn_route_table workspace_table;
 extern const struct qn_route_table graph_table;
 extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
+extern const struct qn_route_table entitlement_table;
 extern const struct qn_route_table usage_table;
 extern const struct qn_route_table org_table;
 extern const struct qn_route_table member_table;
@@ -47,6 +48,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &graph_table,
     &share_table,
     &execution_table,
+    &entitlement_table,
     &usage_table,
     &org_table,
     &member_table,

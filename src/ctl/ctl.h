@@ -40,7 +40,7 @@ const char *ctl_plans_fault(
 /* Whether there is a QUOIN_SECRET_KEY; says so when there is none. */
 bool ctl_has_secret(const struct ctl *c);
 
-ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_org, ctl_audit, ctl_keys, ctl_token, ctl_jobs,
-    ctl_mail, ctl_sso, ctl_routes, ctl_openapi, ctl_nginx, ctl_config, ctl_statements;
+ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_org, ctl_grant, ctl_audit, ctl_keys, ctl_token,
+    ctl_jobs, ctl_mail, ctl_sso, ctl_routes, ctl_openapi, ctl_nginx, ctl_config, ctl_statements;
 
 #endif

@@ -5,6 +5,7 @@
 #include "quoin/auth/jwksfetch.h"
 #include "quoin/auth/link.h"
 #include "quoin/auth/outbox.h"
+#include "quoin/auth/warning.h"
 #include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
@@ -12,6 +13,7 @@
 #include "quoin/store/account.h"
 #include "quoin/store/app.h"
 #include "quoin/store/audit.h"
+#include "quoin/store/entitlement.h"
 #include "quoin/store/idempotency.h"
 #include "quoin/store/invitation.h"
 #include "quoin/store/job.h"
@@ -112,6 +114,23 @@ static enum qn_err prune_audit(struct jobs *j, const struct job *job)
 	return prune(j, invitation_prune);
 }
 
+static enum qn_err end_grants(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, grants_end);
+}
+
+static enum qn_err prune_meters(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, meters_prune);
+}
+
+static enum qn_err warn(struct jobs *j, const struct job *job)
+{
+	return qn_warning_mail(j->child->conf, j->db, j->arena, job->app_id, job->payload);
+}
+
 static void log_mail(const char *id, const struct qn_delivery *d)
 {
 	static const char *const results[] = {"sent", "later", "failed", "bounced"};
@@ -169,6 +188,9 @@ static const struct kind {
     {"mail.send", send_mail, lose_mail},
     {"mail.prune", prune_mail, NULL},
     {"audit.prune", prune_audit, NULL},
+    {"grants.end", end_grants, NULL},
+    {"meters.prune", prune_meters, NULL},
+    {"usage.warning", warn, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)

@@ -36,10 +36,13 @@
 	    "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
 	    "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \
 	    "WHERE EXISTS (SELECT 1 FROM mails WHERE created_at < now() - interval '31 days') " \
+	    "UNION ALL SELECT gen_random_uuid(), 'grants.end', NULL, '{}', 'grants.end', 1 " \
+	    "WHERE EXISTS (SELECT 1 FROM grants WHERE in_force AND ends_at <= now()) " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_SCHEDULE_HOURLY, WRITE, 0, \
 	    "INSERT INTO jobs (id, kind, unique_key, max_attempts, run_at) " \
-	    "VALUES (gen_random_uuid(), 'audit.prune', 'audit', 1, date_trunc('hour', now()) + interval '1 hour') " \
+	    "SELECT gen_random_uuid(), kind, kind, 1, date_trunc('hour', now()) + interval '1 hour' " \
+	    "FROM unnest(ARRAY['audit.prune', 'meters.prune']) kind " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
 	X(JOB_RETRY, WRITE, 1, \

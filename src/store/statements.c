@@ -22,6 +22,7 @@ extern const struct qn_stmt_set execution_set;
 extern const struct qn_stmt_set idempotency_set;
 extern const struct qn_stmt_set job_set;
 extern const struct qn_stmt_set mail_set;
+extern const struct qn_stmt_set entitlement_set;
 extern const struct qn_stmt_set usage_set;
 extern const struct qn_stmt_set provider_set;
 extern const struct qn_stmt_set flow_set;
@@ -49,6 +50,7 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &idempotency_set,
     &job_set,
     &mail_set,
+    &entitlement_set,
     &usage_set,
     &provider_set,
     &flow_set,

@@ -76,4 +76,6 @@ INSERT INTO grants (app_id, organization_id, source, source_id, plan)
     SELECT '00000000-0000-7000-8000-0000000000aa', t.organization_id(n), 'subscription', 'sub_o' || n, 'pro' FROM generate_series(1000, 2999) n;
 INSERT INTO usage_meters (app_id, user_id, meter, period_start, used)
     SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), 'commands', date '2026-01-01' + d, 1 FROM generate_series(0, 1999) n, generate_series(0, 4) d;
+INSERT INTO usage_daily (app_id, user_id, day, api_calls)
+    SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), date '2026-01-01' + d, 1 FROM generate_series(0, 1999) n, generate_series(0, 4) d;
 VACUUM ANALYZE;
