@@ -81,6 +81,19 @@ enum qn_err api_turn_count(struct qn_request *r, const struct api_turn *turn)
 	return e == QN_LINK_INVALID ? QN_BAD_MFA_TOKEN : e;
 }
 
+enum qn_err api_raise(struct qn_request *r)
+{
+	struct qn_opaque cookie;
+
+	qn_opaque_new(&cookie);
+	enum qn_err e = session_prove(r->db, r->arena, r->who.app->id, r->who.session_id, 2,
+	    r->who.cookie ? cookie.hash : NULL);
+	if (e == QN_OK && r->who.cookie)
+		r->set_cookie = qn_strdup(r->arena, cookie.text);
+	qn_wipe(&cookie, sizeof(cookie));
+	return e == QN_SESSION_NOT_FOUND ? QN_UNAUTHENTICATED : e; /* it was ended meanwhile */
+}
+
 static enum qn_err raise_session(
     struct qn_request *r, const struct account *who, struct signin_reply *ret)
 {
@@ -88,9 +101,7 @@ static enum qn_err raise_session(
 
 	qn_object_init(&signin_reply_object, ret);
 	ret->user = api_user_of(r, who);
-	enum qn_err e = session_prove(r->db, r->arena, r->who.app->id, id, 2);
-	if (e != QN_OK) /* it was ended meanwhile */
-		return e == QN_SESSION_NOT_FOUND ? QN_UNAUTHENTICATED : e;
+	QN_TRY(api_raise(r));
 	return api_audit(
 	    r, &(struct audit_event){
 		   .action = "session.raise", .resource_type = "session", .resource_id = id});
@@ -304,7 +315,7 @@ static enum qn_err confirm(struct qn_request *r, const struct account *who, cons
 	QN_TX(tx, r->db);
 	QN_TRY(totp_confirm(r->db, r->arena, app, who->id, totp->secret_sealed, step));
 	QN_TRY(api_first_codes(r, who->id, &ret->backup_codes));
-	QN_TRY(session_prove(r->db, r->arena, app, r->who.session_id, 2));
+	QN_TRY(api_raise(r));
 	QN_TRY(api_factor_changed(r, who, "mfa.enable", "switched on with an authenticator app"));
 	return qn_tx_commit(&tx);
 }

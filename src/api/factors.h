@@ -33,6 +33,11 @@ void api_turn_forget(struct qn_request *r, const struct api_turn *turn);
 
 /* Who enrols a factor has a session, which it raises. QN_REAUTHENTICATE. */
 enum qn_err api_own_session(struct qn_request *r) QN_MUST_CHECK;
+/*
+ * The caller's session has shown its second factor. A browser's has another cookie from then on: whoever knew the
+ * one before does not know this one (T14). QN_UNAUTHENTICATED: it was ended meanwhile.
+ */
+enum qn_err api_raise(struct qn_request *r) QN_MUST_CHECK;
 /* In the transaction: notes `action` and tells the owner that two-step sign-in was "changed: …". */
 enum qn_err api_factor_changed(struct qn_request *r, const struct account *who, const char *action,
     const char *change) QN_MUST_CHECK;

@@ -257,7 +257,7 @@ static enum qn_err keep(struct qn_request *r, const struct account *who,
 	QN_TX(tx, r->db);
 	QN_TRY(passkey_create(r->db, r->arena, r->who.app->id, who->id, &wanted, row));
 	QN_TRY(api_first_codes(r, who->id, &ret->backup_codes));
-	QN_TRY(session_prove(r->db, r->arena, r->who.app->id, r->who.session_id, 2));
+	QN_TRY(api_raise(r));
 	QN_TRY(api_factor_changed(r, who, "passkey.create",
 	    who->mfa_enabled == 1 ? "changed: a passkey was added" : "switched on with a passkey"));
 	ret->passkey = row;

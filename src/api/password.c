@@ -318,7 +318,7 @@ static enum qn_err reauthenticate(struct qn_request *r)
 	if (who.password_hash == NULL || r->who.session_id[0] == '\0')
 		return QN_BAD_CREDENTIALS;
 	QN_TRY(api_prove(r, &who, in->password));
-	QN_TRY(session_prove(r->db, r->arena, r->who.app->id, r->who.session_id, 1));
+	QN_TRY(session_prove(r->db, r->arena, r->who.app->id, r->who.session_id, 1, NULL));
 	return api_success(r);
 }
 

@@ -1,5 +1,6 @@
 /* Signing in, and staying signed in: login, refresh, logout (CONTRACT X3, X4, C9; SECURITY T8, T9, T11). */
 #include "signin.h"
+#include "password.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -205,6 +206,18 @@ static enum qn_err ask_for_second(struct qn_request *r, const struct account *wh
 	return e;
 }
 
+/* The owner hears of a sign-in that is like none before. */
+static enum qn_err tell_of_unlike(
+    struct qn_request *r, const struct account *who, const char *session)
+{
+	bool unlike;
+
+	if (who->email == NULL || who->email_verified != 1)
+		return QN_OK;
+	QN_TRY(session_unlike(r->db, r->arena, r->who.app->id, session, &unlike));
+	return unlike ? api_mail(r, who->id, who->email, QN_MAIL_NEW_SIGN_IN, NULL) : QN_OK;
+}
+
 static enum qn_err write_audit(
     struct qn_request *r, const struct account *who, const struct signin *how, const char *session)
 {
@@ -247,6 +260,7 @@ enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const s
 	QN_TRY(begin_session(r, who, how, how->cookie ? &cookie : NULL, &id));
 	QN_TRY(account_signed_in(r->db, r->arena, r->who.app->id, who->id));
 	QN_TRY(write_audit(r, who, how, id));
+	QN_TRY(tell_of_unlike(r, who, id));
 	if (how->cookie) {
 		r->set_cookie = qn_strdup(r->arena, cookie.text);
 		qn_wipe(&cookie, sizeof(cookie));

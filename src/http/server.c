@@ -200,6 +200,8 @@ static int reply(struct qn_request *r, enum qn_err e)
 	if (e == QN_OK && r->location != NULL)
 		status = 302;
 
+	if (e != QN_OK)
+		r->set_cookie = NULL; /* of what was rolled back */
 	qn_reply_text_init(&t);
 	if (e != QN_OK && e != QN_NOT_MODIFIED)
 		qn_reply_problem(&t, r, e, status);

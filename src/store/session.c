@@ -31,8 +31,15 @@
 	    "UPDATE sessions SET revoked_at = clock_timestamp(), revoked_for = $4 WHERE app_id = $1 AND " \
 	    "user_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING id") \
 	X(SESSION_REVOKE_ALL, WRITE, 4, "SELECT sign_out_everywhere($1, $2, $3, $4)") \
-	X(SESSION_PROVE, WRITE, 3, \
-	    "UPDATE sessions SET proved_at = clock_timestamp(), aal = greatest(aal, $3::integer) " \
+	X(SESSION_UNLIKE, FRESH, 2, \
+	    "SELECT (count(*) > 0 AND NOT bool_or(coalesce(s.device_id = me.device_id, false) OR " \
+	    "(s.user_agent IS NOT DISTINCT FROM me.user_agent AND network(set_masklen(s.ip::inet, " \
+	    "CASE family(s.ip::inet) WHEN 4 THEN 16 ELSE 48 END)) >>= me.ip::inet)))::integer " \
+	    "FROM sessions me JOIN sessions s ON s.user_id = me.user_id AND s.id <> me.id " \
+	    "WHERE me.app_id = $1 AND me.id = $2") \
+	X(SESSION_PROVE, WRITE, 4, \
+	    "UPDATE sessions SET proved_at = clock_timestamp(), aal = greatest(aal, $3::integer), " \
+	    "cookie_hash = coalesce($4, cookie_hash) " \
 	    "WHERE app_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING id") \
 	X(SESSION_PRUNE, WRITE, 0, \
 	    "WITH gone AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE " \
@@ -143,13 +150,23 @@ enum qn_err session_revoke_all(struct qn_db *db, struct qn_arena *a, const char 
 	return QN_OK;
 }
 
-enum qn_err session_prove(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, int64_t aal)
+enum qn_err session_unlike(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, bool *ret)
 {
 	struct qn_rows *rows;
 
-	QN_TRY(QN_EXEC(
-	    db, a, session_set, SESSION_PROVE, &rows, qn_a_str(app), qn_a_str(id), qn_a_i64(aal)));
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_UNLIKE, &rows, qn_a_str(app), qn_a_str(id)));
+	*ret = qn_rows_n(rows) > 0 && qn_rows_i64(rows, 0, 0) == 1;
+	return QN_OK;
+}
+
+enum qn_err session_prove(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
+    int64_t aal, const uint8_t cookie_hash[])
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_PROVE, &rows, qn_a_str(app), qn_a_str(id),
+	    qn_a_i64(aal), qn_a_bytes(cookie_hash, cookie_hash != NULL ? QN_SHA256_LEN : 0)));
 	return qn_rows_n(rows) == 0 ? QN_SESSION_NOT_FOUND : QN_OK;
 }
 

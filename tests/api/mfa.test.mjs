@@ -48,11 +48,16 @@ async function enrolled() {
 	return who;
 }
 
+/** How to ask with the cookie that came with a reply. */
+function shows(reply) {
+	const value = /__Host-session=([^;]*)/.exec(reply.headers['set-cookie'].join('\n'))[1];
+	return (headers = { origin: ORIGIN }) => ({ token: null, headers: { cookie: `__Host-session=${value}`, ...headers } });
+}
+
 /** A cookie session of one factor. */
 async function browser(who) {
 	const r = await login(who, { session: 'cookie' });
-	const value = /__Host-session=([^;]*)/.exec(r.headers['set-cookie'].join('\n'))[1];
-	return { reply: ok(r), how: (headers = { origin: ORIGIN }) => ({ token: null, headers: { cookie: `__Host-session=${value}`, ...headers } }) };
+	return { reply: ok(r), how: shows(r) };
 }
 
 /** Reads our SVG as a camera would. */
@@ -250,9 +255,11 @@ describe('showing the second factor', () => {
 		problem(await http.get(MFA, how()), 'mfa-required');
 		problem(await challenge({ code: codeOf(who.secret) }, how({ origin: 'https://evil.example' })), 'origin-refused');
 		problem(await challenge({ code: wrongCode(who.secret) }, how()), 'invalid-code');
-		assert.equal(ok(await challenge({ code: codeOf(who.secret) }, how())).user.email, who.email);
-		await until('it is good now', async () => (await http.get('/api/v1/me', how())).status === 200);
-		problem(await challenge({ code: codeOf(who.secret) }, how()), 'invalid-code');
+		const raised = await challenge({ code: codeOf(who.secret) }, how());
+		assert.equal(ok(raised).user.email, who.email);
+		await until('it is good now, with its new cookie', async () => (await http.get('/api/v1/me', shows(raised)())).status === 200);
+		await until('and not with the one of one factor', async () => (await http.get('/api/v1/me', how())).status === 401, { within: 1000 });
+		problem(await challenge({ code: codeOf(who.secret) }, shows(raised)()), 'invalid-code');
 	});
 
 	test('a suspended user is told so only then', async () => {

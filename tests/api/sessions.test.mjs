@@ -138,6 +138,23 @@ describe('login', () => {
 	});
 });
 
+describe('a sign-in that is like none before', () => {
+	const told = (who) => stack.one(`SELECT count(*) FROM mails WHERE user_id = '${who.id}' AND template = 'new-sign-in'`);
+	const from = (who, agent, more = {}) => login(who, more, { headers: { 'user-agent': agent } });
+
+	test('is told to the owner; the first one is not, nor one by a known program or device', async () => {
+		const who = await stack.account(APP, address());
+		ok(await from(who, 'Firefox'));
+		ok(await from(who, 'Firefox'));
+		assert.equal(await told(who), '0');
+		ok(await from(who, 'Burglar/1.0', { device_id: 'laptop' }));
+		const mail = await new Mailbox(stack).next(who.email, /sign-in/i);
+		assert.ok(mail.text.includes('Burglar/1.0') && mail.text.includes('127.0.0.1'), mail.text);
+		ok(await from(who, 'Burglar/2.0', { device_id: 'laptop' }));
+		assert.equal(await told(who), '1');
+	});
+});
+
 describe('refresh', () => {
 	test('each token is good once; the next pair works', async () => {
 		let r = await signIn(ada);

@@ -43,9 +43,12 @@ enum qn_err session_revoke(struct qn_db *db, struct qn_arena *a, const char *app
 /* All of the user's but `except` (NULL: all), with the links that could make new ones. */
 enum qn_err session_revoke_all(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, const char *except, const char *why, int64_t *ret_n) QN_MUST_CHECK;
-/* A factor was shown again: `aal` 2 when it was the second. */
+/* Whether it is like none of the user's others: neither their device, nor their program from about there. */
+enum qn_err session_unlike(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, bool *ret) QN_MUST_CHECK;
+/* A factor was shown again: `aal` 2 when it was the second. From then on its cookie is another (NULL: as it was). */
 enum qn_err session_prove(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
-    int64_t aal) QN_MUST_CHECK;
+    int64_t aal, const uint8_t cookie_hash[]) QN_MUST_CHECK;
 /* Rows that are of no use any more, a thousand at most; *ret how many. */
 enum qn_err session_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret) QN_MUST_CHECK;
 
