@@ -335,6 +335,7 @@ static void read_app(
 	    .key_prefix = "",
 	    .tier_upper = strcmp(config_str(s->arena, &config, "dialect", "tier_case", "lower"),
 			      "upper") == 0,
+	    .unauthenticated = config_str(s->arena, &config, "dialect", "unauthenticated", NULL),
 	    .frontend_url = qn_frontend_url(s->arena, g->conf, &config),
 	    .callback_url = callback_url(s->arena, g->conf, &config),
 	    .mail_from = qn_mail_from(s->arena, g->conf, &config),

@@ -212,19 +212,30 @@ static const char *status_title(int status)
 	}
 }
 
+/* Texts are the errors', but where an app's clients read another one (CONTRACT E17, C8). */
+static const char *problem_text(const struct qn_request *r, enum qn_err e)
+{
+	const struct qn_app *app = r->who.app;
+
+	if (e == QN_UNAUTHENTICATED && app != NULL && app->unauthenticated != NULL)
+		return app->unauthenticated;
+	return qn_err_text(e);
+}
+
 void qn_reply_problem(
     struct qn_reply_text *t, const struct qn_request *r, enum qn_err e, int status)
 {
 	struct qn_buf *b = &t->text;
+	const char *text = problem_text(r, e);
 
 	qn_buf_str(b, "{\"type\":\"urn:quoin:error:");
 	qn_buf_str(b, qn_err_code(e));
 	qn_buf_str(b, "\",\"title\":");
 	add_string(b, status_title(status));
 	qn_buf_printf(b, ",\"status\":%d,\"detail\":", status);
-	add_string(b, qn_err_text(e));
+	add_string(b, text);
 	qn_buf_str(b, ",\"error\":");
-	add_string(b, qn_err_text(e));
+	add_string(b, text);
 	qn_buf_str(b, ",\"code\":");
 	add_string(b, qn_err_code(e));
 	qn_buf_str(b, ",\"request_id\":");

@@ -76,6 +76,15 @@ describe('what counts', () => {
 		problem(await bob.as.get(`/api/v1/orgs/${org.id}/entitlements`), 'organization-not-found');
 	});
 
+	test('who is nobody reads the words of his app (E17, C8)', async () => {
+		for (const [app, words] of [['flowscope', 'Unauthorized'], ['cue', 'Not authenticated']]) {
+			const http = stack.http(app);
+			clients.push(http);
+			const r = await http.get('/api/v1/entitlements', { token: null });
+			assert.deepEqual([r.status, r.code, r.json.error, r.json.detail], [401, 'not-authenticated', words, words]);
+		}
+	});
+
 	test('what an operator misspells changes nothing', async () => {
 		const who = await person();
 		await assert.rejects(ctl('set', '--user', who.email, '--plan', 'gold'), /has no plan 'gold'/);

@@ -29,7 +29,8 @@ struct qn_app {
 	const char *own_jwks;                  /* text of its /.well-known/jwks.json */
 	const char *id_prefix;                 /* "usr_" in a dialect that shows one, else "" */
 	bool tier_upper;                       /* tiers are shown as FREE, PRO */
-	const char *key_prefix;                /* of its API keys; "": it has none */
+	const char *unauthenticated; /* what its clients read who nobody is; NULL: as ever */
+	const char *key_prefix;      /* of its API keys; "": it has none */
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
 	const char *frontend_url;   /* what links in mail begin with; no slash at the end */
