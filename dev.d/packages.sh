@@ -2,7 +2,7 @@
 
 PACKAGES_BUILD=(gcc libc6-dev make autoconf automake pkg-config libfcgi-dev libpq-dev libmemcached-dev
 	libjson-c-dev libssl-dev libcurl4-openssl-dev libjwt-dev libsodium-dev liboath-dev libqrencode-dev
-	libfido2-dev libcbor-dev)
+	libfido2-dev libcbor-dev liblasso3-dev)
 PACKAGES_RUN=(nginx memcached postgresql-15)
 
 # need PACKAGE...: installs those that are missing, or says how and stops.
