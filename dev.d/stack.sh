@@ -1,8 +1,12 @@
-# A running copy: Postgres, memcached, the four pools, nginx.
+# A running copy: Postgres, memcached, the four pools, nginx; and quoin-saml, where it was built.
 
 PG=/usr/lib/postgresql/15/bin
 POOLS=(api slow ingest jobs)
 ALL=(nginx "${POOLS[@]}" memcached postgres)
+
+with_saml() {
+	[ ! -x "$BUILD/quoin-saml" ] || [[ " ${ALL[*]} " == *" saml "* ]] || ALL+=(saml)
+}
 
 verb_up() {
 	need "${PACKAGES_BUILD[@]}" "${PACKAGES_RUN[@]}"
@@ -12,6 +16,7 @@ verb_up() {
 	build_docs & # as slow as the network
 	local already='' docs=$!
 	build "$BUILD"
+	with_saml
 	wait "$docs"
 	all_alive && already='already '
 	if [ -z "$already" ]; then
@@ -42,6 +47,7 @@ stack_up() {
 	echo "$BUILD" >"$STATE/builddir"
 	up_postgres
 	up_memcached
+	up_saml
 	quietly "$STATE/log/migrate.log" quoinctl migrate --dir "$SRC/migrations"
 	quietly "$STATE/log/apps.log" apply_apps
 	up_pools
@@ -171,6 +177,10 @@ END
 
 up_memcached() {
 	ensure memcached "$(fingerprint <<<"$RUN")" memcached -s "$RUN/memcached.sock" -a 0700 -m 64 -c 1024
+}
+
+up_saml() {
+	[ ! -x "$BUILD/quoin-saml" ] || ensure saml "$(fingerprint <"$BUILD/quoin-saml")" "$BUILD/quoin-saml" --listen "$RUN/saml.sock"
 }
 
 up_pools() {
@@ -318,10 +328,12 @@ gone() {
 
 stack_down() {
 	trap '' INT TERM HUP
+	with_saml
 	all_gone && return
 	step "Ending"
 	stop QUIT 5 nginx
 	stop TERM 30 "${POOLS[@]}"
+	[[ " ${ALL[*]} " != *" saml "* ]] || stop TERM 5 saml
 	stop TERM 5 memcached
 	stop INT 30 postgres
 	[ ! -d "$RUN" ] || "${AS[@]}" rm -rf "$RUN" 2>/dev/null || true
@@ -335,6 +347,7 @@ verb_down() {
 
 verb_status() {
 	state_open
+	with_saml
 	local name pid code=0
 	for name in "${ALL[@]}"; do
 		if pid=$(pid_of "$name"); then

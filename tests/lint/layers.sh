@@ -33,11 +33,14 @@ may auth base store net
 may http base store net auth
 may api base store net auth http
 may pool base store net auth http api
+may saml # a program of its own, under another licence
 
 only libpq src/store/
 only libmemcached src/store/
 only fcgi src/http/accept.c
-only json-c tests/fuzz/
+only json-c tests/fuzz/ src/saml/
+only lasso/ src/saml/
+only libxml/ src/saml/
 only curl/ src/net/
 only jwt src/auth/
 only sodium src/auth/password.c

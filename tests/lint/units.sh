@@ -19,6 +19,7 @@ done
 
 # verify wants programs that exist: the installed ones may not be there yet.
 for unit in systemd/quoin-*.service "$src"/systemd/quoin-*.socket "$src"/systemd/quoin.target; do
+	case $unit in */quoin-saml.socket) [ -e systemd/quoin-saml.service ] || continue ;; esac # built without it
 	sed 's|^\(Exec[A-Za-z]*\)=[^ ]*|\1=/bin/true|' "$unit" >"$work/${unit##*/}"
 done
 systemd-analyze verify --man=no "$work"/quoin* >"$work/said" 2>&1 || true
