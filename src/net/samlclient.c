@@ -176,7 +176,7 @@ static void buf_done(struct qn_buf *b)
 }
 
 enum qn_err qn_saml_request(struct qn_arena *a, const struct qn_saml_sides *sides,
-    const char *relay_state, const char **ret_url, const char **ret_id, const char **ret_why)
+    const char *relay_state, struct qn_saml_asked *ret, const char **ret_why)
 {
 	__attribute__((cleanup(buf_done))) struct qn_buf b;
 	struct qn_json_object o;
@@ -185,9 +185,9 @@ enum qn_err qn_saml_request(struct qn_arena *a, const struct qn_saml_sides *side
 	put(&b, "verb", "authn-request");
 	put(&b, "relay_state", relay_state);
 	QN_TRY(ask(a, sides, &b, &o, ret_why));
-	*ret_url = get(a, &o, "url");
-	*ret_id = get(a, &o, "id");
-	return *ret_url != NULL && *ret_id != NULL ? QN_OK : QN_DB_DOWN;
+	*ret = (struct qn_saml_asked){get(a, &o, "url"), get(a, &o, "id"), get(a, &o, "issuer")};
+	*ret_why = "quoin-saml answered too little";
+	return ret->url != NULL && ret->id != NULL && ret->idp != NULL ? QN_OK : QN_DB_DOWN;
 }
 
 enum qn_err qn_saml_response(struct qn_arena *a, const struct qn_saml_sides *sides,

@@ -6,7 +6,7 @@
 
 #include "document.h"
 
-enum { NAME_ID_MAX = 256, VALUE_MAX = 320 };
+enum { NAME_ID_MAX = 255, VALUE_MAX = 320 };
 
 static bool one_of(const char *s, const char *const *list)
 {

@@ -89,6 +89,7 @@ static const char *authn_request(struct question *q)
 	profile->msg_relayState = g_strdup(relay_state);
 	if (lasso_login_build_authn_request_msg(q->login) != 0 || profile->msg_url == NULL)
 		return "metadata";
+	put(q->out, "issuer", q->idp);
 	put(q->out, "url", profile->msg_url);
 	put(q->out, "id", LASSO_SAMLP2_REQUEST_ABSTRACT(request)->ID);
 	return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The two questions. Members of both: sp and idp, the metadata of each side as XML.
- *   {"verb":"authn-request", "relay_state"} -> {"ok":true, "url", "id"}
+ *   {"verb":"authn-request", "relay_state"} -> {"ok":true, "issuer", "url", "id"}
  *   {"verb":"response", "response": base64, "request_id"} ->
  *       {"ok":true, "issuer", "name_id", "assertion_id", "expires": unix seconds until which the assertion
  *        may come again, and those of email, first_name, last_name, session_index that it has}

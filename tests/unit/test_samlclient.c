@@ -157,18 +157,18 @@ static void test_deadline(void **state)
 static void test_nobody_there(void **state)
 {
 	struct qn_saml_sides nowhere = sides;
-	const char *url, *id;
+	struct qn_saml_asked asked_for;
 
 	(void)state;
 	nowhere.socket = "/tmp/there-is-no-such-socket";
-	assert_int_equal(qn_saml_request(arena, &nowhere, "r", &url, &id, &why), QN_DB_DOWN);
+	assert_int_equal(qn_saml_request(arena, &nowhere, "r", &asked_for, &why), QN_DB_DOWN);
 	assert_string_equal(why, "quoin-saml is not there");
 }
 
 static void test_too_much(void **state)
 {
 	struct qn_saml_sides large = sides;
-	const char *url, *id;
+	struct qn_saml_asked asked_for;
 	char *idp = malloc(300001);
 
 	(void)state;
@@ -176,7 +176,7 @@ static void test_too_much(void **state)
 	memset(idp, 'x', 300000);
 	idp[300000] = '\0';
 	large.idp = idp;
-	assert_int_equal(qn_saml_request(arena, &large, "r", &url, &id, &why), QN_DENIED);
+	assert_int_equal(qn_saml_request(arena, &large, "r", &asked_for, &why), QN_DENIED);
 	assert_string_equal(why, "too-large");
 	free(idp);
 }

@@ -19,6 +19,13 @@ struct qn_saml_sides {
 	const char *idp;       /* metadata of the identity provider, XML */
 };
 
+/* A request to an identity provider. In the arena. */
+struct qn_saml_asked {
+	const char *url; /* send the browser there */
+	const char *id;  /* of the request: responses name it */
+	const char *idp; /* entity id of the provider */
+};
+
 /* What an identity provider says of somebody. In the arena; those from session_index on may be NULL. */
 struct qn_saml_subject {
 	const char *issuer, *name_id, *assertion_id;
@@ -34,8 +41,7 @@ const char *qn_saml_metadata(struct qn_arena *a, const char *sp_entity, const ch
  * answer in time, and *ret_why is for operators.
  */
 enum qn_err qn_saml_request(struct qn_arena *a, const struct qn_saml_sides *sides,
-    const char *relay_state, const char **ret_url, const char **ret_id,
-    const char **ret_why) QN_MUST_CHECK;
+    const char *relay_state, struct qn_saml_asked *ret, const char **ret_why) QN_MUST_CHECK;
 /* `response` is the base64 text as it was posted, `request_id` what qn_saml_request gave. */
 enum qn_err qn_saml_response(struct qn_arena *a, const struct qn_saml_sides *sides,
     const char *response, const char *request_id, struct qn_saml_subject *ret,
