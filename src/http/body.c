@@ -293,6 +293,30 @@ static const char *set_query(
 	return set_value(r->arena, f, v, at);
 }
 
+/* An escaped value without its line ends: the whole of it is in the arena. */
+static const char *joined(struct qn_arena *a, const char *p, size_t *n)
+{
+	char *out = qn_alloc(a, *n + 1);
+	size_t at = 0;
+
+	for (size_t i = 0; i < *n; i++) {
+		if (i + 3 <= *n && p[i] == '%' && p[i + 1] == '0' &&
+		    strchr("aAdD", p[i + 2]) != NULL)
+			i += 2;
+		else
+			out[at++] = p[i];
+	}
+	*n = at;
+	return out;
+}
+
+static const char *form_value(struct qn_arena *a, const struct qn_field *f, const char *p, size_t n)
+{
+	if (f->flags & QN_F_LINES)
+		p = joined(a, p, &n);
+	return qn_query_decode(a, p, n);
+}
+
 /* Parameters that the table does not know are left alone: clients add their own (?_=123). */
 static void decode_form(
     struct qn_request *r, const struct qn_object *o, const char *text, const char *where, void *dst)
@@ -306,7 +330,7 @@ static void decode_form(
 		if (f != NULL) {
 			void *at = (char *)dst + f->offset;
 			const char *value =
-			    name_n < n ? qn_query_decode(r->arena, p + name_n + 1, n - name_n - 1)
+			    name_n < n ? form_value(r->arena, f, p + name_n + 1, n - name_n - 1)
 				       : "";
 			const char *fault = seen_before(o, f, &seen) ? "duplicate"
 			                    : value == NULL          ? "encoding"

@@ -34,7 +34,7 @@
 static const char *const colours[] = {"red", "green", NULL};
 
 struct in {
-	const char *title, *note, *ref_id, *colour, *shade;
+	const char *title, *note, *ref_id, *colour, *shade, *lines;
 	int64_t count, any_number, retries;
 	qn_tri is_open, is_new;
 	qn_time due_at;
@@ -55,6 +55,7 @@ static const struct qn_field in_fields[] = {
     QN_FIELD(struct in, due_at, TIME, 0, 0, 0, "Due."),
     QN_FIELD(struct in, data, JSON, QN_F_OBJECT, 0, 0, "Data."),
     QN_FIELD(struct in, extra, JSON, 0, 0, 12, "Extra."),
+    QN_FIELD(struct in, lines, STR, QN_F_LINES, 0, 8, "Base64."),
 };
 static const struct qn_object in_object = QN_OBJECT("In", struct in, in_fields);
 
@@ -73,6 +74,7 @@ static const struct qn_field out_fields[] = {
     OPTIONAL(due_at, TIME),
     OPTIONAL(data, JSON),
     OPTIONAL(extra, JSON),
+    OPTIONAL(lines, STR),
 };
 static const struct qn_object out_object = QN_OBJECT("Out", struct in, out_fields);
 
@@ -640,6 +642,11 @@ static const struct {
     {"what is not known is left alone", "title=abc&client_id=x", 200, OK("")},
     {"nothing", "", 422, FAULT("title", "missing")},
     {"twice", "title=abc&title=abd", 422, FAULT("title", "duplicate")},
+    {"base64 in lines", "title=abc&lines=QUJD%0D%0ARE%2BG%0a", 200, "\"lines\":\"QUJDRE+G\""},
+    {"that is too long without them", "title=abc&lines=QUJD%0D%0AREVGR", 422,
+	FAULT("lines", "string_too_long")},
+    {"another end of line in it", "title=abc&lines=QUJD%0B%00", 422, FAULT("lines", "encoding")},
+    {"lines of what is no base64", "title=a%0Ac", 422, FAULT("title", "encoding")},
     {"a control byte", "title=a%00c", 422, FAULT("title", "encoding")},
     {"no UTF-8", "title=a%ffc", 422, FAULT("title", "encoding")},
     {"a wrong type", "title=abc&count=x", 422, FAULT("count", "int")},

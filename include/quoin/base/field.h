@@ -39,6 +39,7 @@ enum {
 	QN_F_NULLABLE = 1 << 1, /* out: may be null */
 	QN_F_OPTIONAL = 1 << 2, /* out: left out when null */
 	QN_F_OBJECT = 1 << 3,   /* QN_T_JSON: must be a JSON object */
+	QN_F_LINES = 1 << 4,    /* QN_T_STR in a form: base64, whose line ends are left out */
 };
 
 struct qn_object;
