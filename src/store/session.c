@@ -50,9 +50,12 @@
 	    "expires_at < now() LIMIT 1000) RETURNING 1), " \
 	    "devices AS (DELETE FROM device_grants WHERE device_hash IN (SELECT device_hash FROM device_grants " \
 	    "WHERE expires_at < now() - interval '1 hour' LIMIT 1000) RETURNING 1), " \
+	    "shown AS (DELETE FROM saml_assertions WHERE (connection_id, assertion_id) IN (SELECT connection_id, " \
+	    "assertion_id FROM saml_assertions WHERE expires_at < now() LIMIT 1000) RETURNING 1), " \
 	    "tries AS (DELETE FROM attempts a WHERE a.last_at < now() - interval '1 day' RETURNING 1) " \
 	    "SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM links) + " \
-	    "(SELECT count(*) FROM flows) + (SELECT count(*) FROM devices) + (SELECT count(*) FROM tries)")
+	    "(SELECT count(*) FROM flows) + (SELECT count(*) FROM devices) + " \
+	    "(SELECT count(*) FROM shown) + (SELECT count(*) FROM tries)")
 
 QN_STATEMENTS(session, SESSION_STMTS);
 

@@ -27,6 +27,7 @@ extern const struct qn_stmt_set usage_set;
 extern const struct qn_stmt_set provider_set;
 extern const struct qn_stmt_set flow_set;
 extern const struct qn_stmt_set device_set;
+extern const struct qn_stmt_set saml_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -55,5 +56,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &provider_set,
     &flow_set,
     &device_set,
+    &saml_set,
     NULL,
 };
