@@ -10,7 +10,6 @@
 #include "quoin/auth/oauth.h"
 #include "quoin/base/buf.h"
 #include "quoin/net/address.h"
-#include "quoin/store/flow.h"
 #include "quoin/store/session.h"
 #include "signin.h"
 
@@ -27,8 +26,7 @@ static bool good_path(const char *s)
 	       strstr(s, "/.") == NULL;
 }
 
-/* A path of the app's own pages: nothing in it can lead elsewhere (T7). */
-static enum qn_err check_path(struct qn_request *r, const char *path)
+enum qn_err api_check_path(struct qn_request *r, const char *path)
 {
 	if (good_path(path))
 		return QN_OK;
@@ -37,7 +35,7 @@ static enum qn_err check_path(struct qn_request *r, const char *path)
 	return QN_INVALID;
 }
 
-static enum qn_err land(struct qn_request *r, const char *path, const char *result)
+enum qn_err api_land(struct qn_request *r, const char *path, const char *result)
 {
 	r->location = qn_printf(r->arena, "%s%s?%s", r->who.app->frontend_url, path, result);
 	return QN_OK;
@@ -81,7 +79,7 @@ static enum qn_err start_by(struct qn_request *r, const char *name)
 	const struct start_query *in = r->query;
 	struct provider p;
 
-	QN_TRY(check_path(r, in->return_to));
+	QN_TRY(api_check_path(r, in->return_to));
 	enum qn_err e = provider_by_name(r->db, r->arena, r->who.app->id, name, &p);
 	if (e == QN_NOT_FOUND)
 		return QN_PROVIDER;
@@ -133,7 +131,7 @@ static enum qn_err sso(struct qn_request *r)
 	struct sso_reply *out = qn_new(r->arena, struct sso_reply);
 	struct provider p;
 
-	QN_TRY(check_path(r, in->return_to));
+	QN_TRY(api_check_path(r, in->return_to));
 	if (!qn_address_ok(qn_span_of(in->email)))
 		return QN_SSO;
 	enum qn_err e =
@@ -198,8 +196,7 @@ static enum qn_err take_flow(struct back *b, uint8_t state[QN_SHA256_LEN])
 	return provider_by_id(b->r->db, b->r->arena, b->flow.provider_id, &b->provider);
 }
 
-/* Whether an address belongs to the domain that the provider answers for. */
-static bool of_domain(const char *email, const char *domain)
+bool api_of_domain(const char *email, const char *domain)
 {
 	const char *at = email != NULL ? strrchr(email, '@') : NULL;
 
@@ -226,12 +223,13 @@ static enum qn_err ask_provider(struct back *b, const uint8_t state[QN_SHA256_LE
 		conf, b->r->arena, state, b->flow.verifier_sealed, &answer.verifier))
 		return refuse(b->r, "the verifier was sealed with another QUOIN_SECRET_KEY");
 	QN_TRY(qn_oauth_finish(&answer, &b->profile, &b->r->why));
-	if (b->provider.domain != NULL && !of_domain(b->profile.email, b->provider.domain))
+	if (b->provider.domain != NULL && !api_of_domain(b->profile.email, b->provider.domain))
 		return refuse(b->r, "the address is not of the provider's domain");
 	return QN_OK;
 }
 
-static enum qn_err note_link(struct back *b, const char *user, enum flow_outcome outcome)
+static enum qn_err note_link(
+    struct qn_request *r, const char *issuer, const char *user, enum flow_outcome outcome)
 {
 	struct qn_buf details;
 
@@ -239,21 +237,40 @@ static enum qn_err note_link(struct back *b, const char *user, enum flow_outcome
 		return QN_OK;
 	qn_buf_init(&details, JSON_BYTES);
 	qn_buf_str(&details, "{\"issuer\":");
-	qn_buf_json(&details, b->provider.issuer, strlen(b->provider.issuer));
+	qn_buf_json(&details, issuer, strlen(issuer));
 	qn_buf_char(&details, '}');
 	enum qn_err e =
-	    api_audit(b->r, &(struct audit_event){.user = user,
-				.action = outcome == FLOW_NEW ? "account.create" : "identity.link",
-				.resource_type = "user",
-				.resource_id = user,
-				.details = {details.p, details.n}});
+	    api_audit(r, &(struct audit_event){.user = user,
+			     .action = outcome == FLOW_NEW ? "account.create" : "identity.link",
+			     .resource_type = "user",
+			     .resource_id = user,
+			     .details = {details.p, details.n}});
 	qn_buf_done(&details);
 	return e;
 }
 
+enum qn_err api_sign_in_by(
+    struct qn_request *r, const struct flow_identity *who, const char *method, bool *ret_second)
+{
+	struct signin how = {.method = method, .aal = 1, .cookie = true};
+	struct signin_reply reply;
+	struct account account;
+	enum flow_outcome outcome;
+	const char *user;
+
+	QN_TX(tx, r->db);
+	QN_TRY(flow_sign_in(r->db, r->arena, r->who.app->id, who, &outcome, &user));
+	if (outcome == FLOW_EXISTS)
+		return QN_CONFLICT;
+	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, user, &account));
+	QN_TRY(note_link(r, who->issuer, user, outcome));
+	QN_TRY(api_sign_in(r, &account, &how, &reply));
+	*ret_second = reply.mfa_required == 1;
+	return qn_tx_commit(&tx);
+}
+
 static enum qn_err sign_in_once(struct back *b)
 {
-	struct qn_request *r = b->r;
 	const struct qn_profile *p = &b->profile;
 	struct flow_identity who = {.issuer = b->provider.issuer,
 	    .subject = p->subject,
@@ -263,23 +280,9 @@ static enum qn_err sign_in_once(struct back *b)
 	    .name = p->name,
 	    .avatar_url = p->picture,
 	    .verified = p->email_verified && b->provider.trusted_email == 1};
-	struct signin how = {.method = b->provider.name != NULL ? b->provider.name : "sso",
-	    .aal = 1,
-	    .cookie = true};
-	struct signin_reply reply;
-	struct account account;
-	enum flow_outcome outcome;
-	const char *user;
 
-	QN_TX(tx, r->db);
-	QN_TRY(flow_sign_in(r->db, r->arena, r->who.app->id, &who, &outcome, &user));
-	if (outcome == FLOW_EXISTS)
-		return QN_CONFLICT;
-	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, user, &account));
-	QN_TRY(note_link(b, user, outcome));
-	QN_TRY(api_sign_in(r, &account, &how, &reply));
-	b->second = reply.mfa_required == 1;
-	return qn_tx_commit(&tx);
+	return api_sign_in_by(
+	    b->r, &who, b->provider.name != NULL ? b->provider.name : "sso", &b->second);
 }
 
 /* Contention is dealt with here: run anew as a whole, the request would find its state used. */
@@ -305,11 +308,11 @@ static enum qn_err ending(struct qn_request *r, enum qn_err e)
 		return e == QN_RETRY ? QN_DB_DOWN : e;
 	case QN_CONFLICT:
 		r->why = "the address is another user's";
-		return land(r, "/", "error=account_exists");
+		return api_land(r, "/", "error=account_exists");
 	case QN_SUSPENDED:
-		return land(r, "/", "error=account_suspended");
+		return api_land(r, "/", "error=account_suspended");
 	default:
-		return land(r, "/", "error=oauth_failed");
+		return api_land(r, "/", "error=oauth_failed");
 	}
 }
 
@@ -325,7 +328,7 @@ static enum qn_err callback(struct qn_request *r)
 		e = sign_in(&b);
 	if (e != QN_OK)
 		return ending(r, e);
-	return land(
+	return api_land(
 	    r, b.flow.return_path, b.second ? "success=true&mfa_required=true" : "success=true");
 }
 

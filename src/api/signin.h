@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "quoin/store/account.h"
+#include "quoin/store/flow.h"
 
 /* The user as replies show him. */
 struct api_user {
@@ -60,6 +61,19 @@ enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
 enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject);
 /* It was right: it does not count, and this client's count for the subject begins anew. */
 enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject);
+
+/* A path of the app's own pages, for after the sign-in: nothing in it can lead elsewhere (T7). */
+enum qn_err api_check_path(struct qn_request *r, const char *path);
+/* Sends the browser to `path` of the app's pages, with this query. */
+enum qn_err api_land(struct qn_request *r, const char *path, const char *result);
+/* Whether an address (NULL: none) is of a domain. */
+bool api_of_domain(const char *email, const char *domain);
+/*
+ * Signs in who a provider says it is, with a cookie: finds, links or makes the user (T4). QN_CONFLICT when the
+ * address is another user's. *ret_second: he has still to show a second factor.
+ */
+enum qn_err api_sign_in_by(
+    struct qn_request *r, const struct flow_identity *who, const char *method, bool *ret_second);
 
 /* A handler: ends the session of the request, and takes its cookie away. */
 enum qn_err api_logout(struct qn_request *r);

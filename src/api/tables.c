@@ -13,6 +13,7 @@ extern const struct qn_route_table factor_table;
 extern const struct qn_route_table passkey_table;
 extern const struct qn_route_table staff_table;
 extern const struct qn_route_table oauth_table;
+extern const struct qn_route_table saml_table;
 extern const struct qn_route_table device_table;
 extern const struct qn_route_table clicode_table;
 extern const struct qn_route_table profile_table;
@@ -41,6 +42,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &passkey_table,
     &staff_table,
     &oauth_table,
+    &saml_table,
     &device_table,
     &clicode_table,
     &profile_table,

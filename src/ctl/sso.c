@@ -7,6 +7,8 @@
 #include "quoin/auth/oauth.h"
 #include "quoin/base/rand.h"
 #include "quoin/net/address.h"
+#include "quoin/store/saml.h"
+#include "saml.h"
 
 enum { SECRET_MOST = 1000 };
 
@@ -87,7 +89,17 @@ static int list(struct ctl *c, const char *app_id)
 		return ctl_fail(c, "sso", e);
 	for (size_t i = 0; i < all.n; i++)
 		printf("%-30s %s %s\n", p[i].domain, p[i].issuer, p[i].client_id);
-	return CTL_OK;
+	return ctl_saml_list(c, app_id);
+}
+
+/* The domain's, of either kind. */
+static int drop(struct ctl *c, const char *app_id, const char *domain)
+{
+	enum qn_err e = provider_remove_domain(c->db, c->arena, app_id, domain);
+
+	if (e == QN_NOT_FOUND)
+		e = saml_remove(c->db, c->arena, app_id, domain);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, domain, e);
 }
 
 int ctl_sso(struct ctl *c, int argc, char **argv)
@@ -95,13 +107,20 @@ int ctl_sso(struct ctl *c, int argc, char **argv)
 	const char *app = ctl_option(&argc, argv, "--app"),
 		   *domain = ctl_option(&argc, argv, "--domain");
 	const char *issuer = ctl_option(&argc, argv, "--issuer"),
-		   *client = ctl_option(&argc, argv, "--client-id");
+		   *client = ctl_option(&argc, argv, "--client-id"),
+		   *metadata = ctl_option(&argc, argv, "--metadata");
 
 	if (app == NULL || argc != 1)
 		return ctl_usage("sso");
-	if (strcmp(argv[0], "add") == 0 && domain != NULL && issuer != NULL && client != NULL)
+	if (strcmp(argv[0], "add") == 0 && domain != NULL && issuer != NULL && client != NULL &&
+	    metadata == NULL)
 		return add(c, app, domain, issuer, client);
-	if (issuer != NULL || client != NULL)
+	if (strcmp(argv[0], "add") == 0 && domain != NULL && metadata != NULL && issuer == NULL &&
+	    client == NULL) {
+		domain = good_domain(c, domain);
+		return domain != NULL ? ctl_saml_add(c, app, domain, metadata) : CTL_FAILED;
+	}
+	if (issuer != NULL || client != NULL || metadata != NULL)
 		return ctl_usage("sso");
 	const char *id = ctl_app_id(c, app);
 	if (id == NULL)
@@ -110,6 +129,5 @@ int ctl_sso(struct ctl *c, int argc, char **argv)
 		return list(c, id);
 	if (strcmp(argv[0], "remove") != 0 || domain == NULL)
 		return ctl_usage("sso");
-	enum qn_err e = provider_remove_domain(c->db, c->arena, id, domain);
-	return e == QN_OK ? CTL_OK : ctl_fail(c, domain, e);
+	return drop(c, id, domain);
 }

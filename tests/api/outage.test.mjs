@@ -1,7 +1,7 @@
 // Every route of the table when the database refuses, quarrels or breaks: the answer says so and nothing
 // else, nobody is let in because of it, nothing is left half done, and the next request is served.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import { Requests } from '../lib/requests.mjs';
@@ -31,6 +31,7 @@ const bodies = {
 	WorkspaceChange: () => ({ name: `outage ${randomUUID()}` }),
 	ShareNew: () => ({ user_id: bob.id, permission: 'write' }),
 	ExecutionChange: () => ({ progress: 50 }),
+	SamlAnswer: () => ({ SAMLResponse: 'x', RelayState: randomBytes(32).toString('base64url') }),
 };
 
 const call = (route, who, options = {}) => who.request(route.method, requests.target(route), { json: requests.body(route), ...options });
@@ -52,10 +53,10 @@ describe('the database takes no connections', () => {
 	// What is refused by its form, as nobody here can make a right one.
 	const formal = { 'auth.refresh': 'invalid-refresh-token', 'passkey.login': 'invalid-passkey' };
 	// What is answered from memory or needs no database at all.
-	const alone = new Set(['health.alive', 'health.metrics', 'health.openapi', 'account.jwks']);
+	const alone = new Set(['health.alive', 'health.metrics', 'health.openapi', 'account.jwks', 'saml.metadata']);
 
 	// Without a sign-in of its own to come back to.
-	const elsewhere = { 'oauth.callback': /error=oauth_failed$/ };
+	const elsewhere = { 'oauth.callback': /error=oauth_failed$/, 'saml.finish': /error=sso_failed$/ };
 
 	test('503 on every route, with Retry-After; nobody is let in; nothing is changed', async () => {
 		const was = await digest();

@@ -8,6 +8,7 @@ import { describe, test } from 'node:test';
 import { inflateRawSync } from 'node:zlib';
 
 import { Idp, askSaml, instant, serviceProvider, wrapped } from '../lib/saml.mjs';
+import { Stack } from '../lib/stack.mjs';
 import { until } from '../lib/wait.mjs';
 
 const socket = path.join(process.env.TEST_RUN ?? '', 'saml.sock');
@@ -40,6 +41,17 @@ describe('quoin-saml', { skip }, () => {
 		assert.ok(xml.includes(`>${sp}</saml:Issuer>`), xml);
 		const again = await ask({ verb: 'authn-request', relay_state: 'x' });
 		assert.notEqual(again.id, id);
+	});
+
+	test('knows Quoin by the metadata that it serves', async () => {
+		const stack = Stack.attach();
+		const http = stack.http('cue');
+		const { text } = await http.get('/api/v1/auth/saml/metadata', { token: null });
+		http.close();
+		const { ok, url } = await ask({ verb: 'authn-request', relay_state: 'x', sp: text });
+		assert.equal(ok, true);
+		const xml = inflateRawSync(Buffer.from(new URL(url).searchParams.get('SAMLRequest'), 'base64')).toString();
+		assert.ok(xml.includes(`>http://cue.localhost:${stack.port}/api/v1/auth/saml/metadata</saml:Issuer>`), xml);
 	});
 
 	for (const [name, xml] of [
