@@ -2,7 +2,7 @@
 # one that breaks down counts as a failure and does not end the rest.
 
 TIERS=(unit asan valgrind sql api web fuzz faults)
-declare -A TIER_PACKAGES=([unit]="libcmocka-dev mandoc systemd" [asan]="libcmocka-dev curl openssl oathtool" [api]="curl openssl oathtool" [valgrind]="libcmocka-dev valgrind"
+declare -A TIER_PACKAGES=([unit]="libcmocka-dev mandoc systemd" [asan]="libcmocka-dev curl openssl oathtool xmlsec1" [api]="curl openssl oathtool xmlsec1" [valgrind]="libcmocka-dev valgrind"
 	[fuzz]="clang libclang-rt-14-dev" [web]=chromium [faults]=strace)
 
 verb_test() {

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { inflateRawSync } from 'node:zlib';
 
 import { Browser } from '../lib/idp.mjs';
-import { Idp, instant, wrapped } from '../lib/saml.mjs';
+import { Idp, byXmlsec, instant, wrapped } from '../lib/saml.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { Stack, dev } from '../lib/stack.mjs';
 import { inParallel } from '../lib/wait.mjs';
@@ -146,6 +146,20 @@ describe('signing in by SAML', { skip }, () => {
 		assert.equal(await sessions(), before + 1);
 	});
 
+	for (const [what, answer] of [['an assertion', (p) => byXmlsec(idp).answer(p)], ['a response', (p) => byXmlsec(idp).answerSigned(p)]])
+		test(`${what} that xmlsec signed is accepted, once`, async () => {
+			const browser = new Browser(http);
+			const { state, plan } = await begin(browser);
+			const assertionId = `_xmlsec-${what.length}`;
+			const xml = answer({ ...plan, assertionId });
+			const at = target(await post(xml, state));
+			landed(await post(xml, state), '/?error=sso_failed');
+			landed(await browser.get(at), '/team?success=true');
+			landed(await browser.get(at), '/?error=sso_failed');
+			assert.equal((await me(browser)).email, plan.nameId);
+			landed((await signIn({ assertionId })).end, '/?error=sso_failed');
+		});
+
 	test('an assertion that was accepted is not accepted in another answer (T6)', async () => {
 		const first = await signIn({ assertionId: '_the-same' });
 		landed(first.end, '/team?success=true');
@@ -185,7 +199,10 @@ describe('signing in by SAML', { skip }, () => {
 		['with a comment in the name', (p) => idp.answer({ ...p, rawNameId: 'boss@saml.example.evil' }).replace('boss@saml.example.evil', 'boss@saml.example<!-- -->.evil')],
 		['with a DTD', (p) => `<!DOCTYPE a [<!ENTITY e SYSTEM "file:///etc/passwd">]>${idp.answer(p)}`],
 		['that is no XML', () => 'x'],
-		...['XSW1', 'XSW2', 'XSW3', 'XSW4'].map((v) => [`that is wrapped (${v})`, (p) => wrapped(idp, v, p, { nameId: `boss@${DOMAIN}` })]),
+		...['XSW1', 'XSW2', 'XSW3', 'XSW4', 'XSW5', 'XSW6', 'XSW7', 'XSW8'].flatMap((v) => [
+			[`that is wrapped (${v})`, (p) => wrapped(idp, v, p, { nameId: `boss@${DOMAIN}` })],
+			[`that xmlsec signed, wrapped (${v})`, (p) => wrapped(byXmlsec(idp), v, p, { nameId: `boss@${DOMAIN}` })],
+		]),
 	])
 		test(`refuses an answer ${name}`, async () => {
 			const before = await sessions();
