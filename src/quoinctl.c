@@ -19,8 +19,8 @@ static const struct ctl_verb verbs[] = {
     {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
     {"sso",
-	"add --app APP --domain D (--issuer URL --client-id ID | --metadata FILE) | list --app APP | remove --app APP "
-	"--domain D",
+	"add --app APP --domain D [--org ORG] (--issuer URL --client-id ID | --metadata FILE) | "
+	"list --app APP | remove --app APP --domain D",
 	"sign the users of a mail domain in elsewhere; the secret from stdin", ctl_sso},
     {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
     {"mail", "list [--app APP] [--state S] | retry ID | test --app APP [--template T] ADDRESS",

@@ -10,6 +10,7 @@
 #include "quoin/auth/oauth.h"
 #include "quoin/base/buf.h"
 #include "quoin/net/address.h"
+#include "quoin/store/member.h"
 #include "quoin/store/session.h"
 #include "signin.h"
 
@@ -249,6 +250,25 @@ static enum qn_err note_link(
 	return e;
 }
 
+/* The users of a domain join its organization, once, as far as there are seats (E52). */
+static enum qn_err join(struct qn_request *r, const struct flow_identity *who, const char *user)
+{
+	const char *org;
+
+	if (who->domain == NULL || !who->verified)
+		return QN_OK;
+	QN_TRY(member_join_by_domain(r->db, r->arena, r->who.app->id, who->domain, user, &org));
+	if (org == NULL)
+		return QN_OK;
+	return api_audit(
+	    r, &(struct audit_event){.organization = org,
+		   .user = user,
+		   .action = "org.member.join",
+		   .resource_type = "user",
+		   .resource_id = user,
+		   .details = api_details(r, "role", "member", "domain", who->domain, NULL)});
+}
+
 enum qn_err api_sign_in_by(
     struct qn_request *r, const struct flow_identity *who, const char *method, bool *ret_second)
 {
@@ -262,8 +282,9 @@ enum qn_err api_sign_in_by(
 	QN_TRY(flow_sign_in(r->db, r->arena, r->who.app->id, who, &outcome, &user));
 	if (outcome == FLOW_EXISTS)
 		return QN_CONFLICT;
-	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, user, &account));
 	QN_TRY(note_link(r, who->issuer, user, outcome));
+	QN_TRY(join(r, who, user)); /* whose plan the account then has */
+	QN_TRY(account_by_id(r->db, r->arena, r->who.app->id, user, &account));
 	QN_TRY(api_sign_in(r, &account, &how, &reply));
 	*ret_second = reply.mfa_required == 1;
 	return qn_tx_commit(&tx);
@@ -279,6 +300,7 @@ static enum qn_err sign_in_once(struct back *b)
 	    .last_name = p->last_name,
 	    .name = p->name,
 	    .avatar_url = p->picture,
+	    .domain = b->provider.domain,
 	    .verified = p->email_verified && b->provider.trusted_email == 1};
 
 	return api_sign_in_by(

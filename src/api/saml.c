@@ -349,6 +349,7 @@ static enum qn_err enter(struct qn_request *r, const struct note *n, bool *ret_s
 	    .email = n->email,
 	    .first_name = n->first_name,
 	    .last_name = n->last_name,
+	    .domain = c.domain,
 	    .verified = true};
 	return api_sign_in_by(r, &who, "saml", ret_second);
 }

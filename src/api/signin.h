@@ -69,8 +69,8 @@ enum qn_err api_land(struct qn_request *r, const char *path, const char *result)
 /* Whether an address (NULL: none) is of a domain. */
 bool api_of_domain(const char *email, const char *domain);
 /*
- * Signs in who a provider says it is, with a cookie: finds, links or makes the user (T4). QN_CONFLICT when the
- * address is another user's. *ret_second: he has still to show a second factor.
+ * Signs in who a provider says it is, with a cookie: finds, links or makes the user (T4), who joins the
+ * organization of his provider's domain (E52). QN_CONFLICT when the address is another user's. *ret_second: he has still to show a second factor.
  */
 enum qn_err api_sign_in_by(
     struct qn_request *r, const struct flow_identity *who, const char *method, bool *ret_second);

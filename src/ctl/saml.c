@@ -51,21 +51,30 @@ static int look_at(struct ctl *c, const char *path, const char *xml, const char 
 	return CTL_FAILED;
 }
 
-int ctl_saml_add(struct ctl *c, const char *app, const char *domain, const char *path)
+static int store(struct ctl *c, const struct ctl_domain *d, const struct saml_connection *in)
 {
-	const char *xml = read_file(c, path), *app_id = xml != NULL ? ctl_app_id(c, app) : NULL;
-	struct saml_connection in = {.domain = domain, .idp_metadata = xml};
-
-	if (app_id == NULL || look_at(c, path, xml, &in.idp_entity) != CTL_OK)
-		return CTL_FAILED;
-	enum qn_err e = saml_put(c->db, c->arena, app_id, &in);
+	QN_TX(tx, c->db);
+	enum qn_err e = saml_put(c->db, c->arena, d->app_id, in);
 	if (e == QN_CONFLICT) {
-		fprintf(stderr, "quoinctl: %s signs another domain in already\n", in.idp_entity);
+		fprintf(stderr, "quoinctl: %s signs another domain in already\n", in->idp_entity);
 		return CTL_FAILED;
 	}
-	if (e != QN_OK)
-		return ctl_fail(c, domain, e);
-	printf("%s: users of %s sign in at %s\n", app, domain, in.idp_entity);
+	if (e == QN_OK && ctl_domain_joins(c, d) != CTL_OK)
+		return CTL_FAILED;
+	if (e == QN_OK)
+		e = qn_tx_commit(&tx);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, d->domain, e);
+}
+
+int ctl_saml_add(struct ctl *c, const struct ctl_domain *d, const char *path)
+{
+	struct saml_connection in = {.domain = d->domain, .idp_metadata = read_file(c, path)};
+
+	if (in.idp_metadata == NULL ||
+	    look_at(c, path, in.idp_metadata, &in.idp_entity) != CTL_OK ||
+	    store(c, d, &in) != CTL_OK)
+		return CTL_FAILED;
+	printf("%s: users of %s sign in at %s\n", d->app, d->domain, in.idp_entity);
 	return CTL_OK;
 }
 

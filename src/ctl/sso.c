@@ -7,6 +7,8 @@
 #include "quoin/auth/oauth.h"
 #include "quoin/base/rand.h"
 #include "quoin/net/address.h"
+#include "quoin/store/audit.h"
+#include "quoin/store/organization.h"
 #include "quoin/store/saml.h"
 #include "saml.h"
 
@@ -39,7 +41,37 @@ static int read_secret(char *out, size_t size)
 	return CTL_FAILED;
 }
 
-static int store(struct ctl *c, const struct provider *p)
+static int note(struct ctl *c, const struct ctl_domain *d, const char *org, const char *enabled)
+{
+	/* A domain has no byte that JSON would escape. */
+	enum qn_err e = audit_write(c->db, c->arena,
+	    &(struct audit_event){.app = d->app_id,
+		.organization = org,
+		.action = "org.sso",
+		.resource_type = "organization",
+		.resource_id = org,
+		.details = qn_span_of(
+		    qn_printf(c->arena, "{\"by\":\"operator\",\"domain\":\"%s\",\"enabled\":%s}",
+			d->domain, enabled))});
+
+	return e == QN_OK ? CTL_OK : ctl_fail(c, d->domain, e);
+}
+
+int ctl_domain_joins(struct ctl *c, const struct ctl_domain *d)
+{
+	if (d->org == NULL)
+		return CTL_OK;
+	enum qn_err e = organization_set_sso(c->db, c->arena, d->app_id, d->org, d->domain);
+	if (e == QN_CONFLICT) {
+		fprintf(stderr,
+		    "quoinctl: the organization has another domain, or another has %s\n",
+		    d->domain);
+		return CTL_FAILED;
+	}
+	return e == QN_OK ? note(c, d, d->org, "true") : ctl_fail(c, d->domain, e);
+}
+
+static int store(struct ctl *c, const struct ctl_domain *d, const struct provider *p)
 {
 	char secret[SECRET_MOST + 2];
 	const char *id;
@@ -50,6 +82,8 @@ static int store(struct ctl *c, const struct provider *p)
 		enum qn_err e = provider_put(c->db, c->arena, p, &id);
 		status =
 		    e == QN_OK ? ctl_provider_secret(c, id, secret) : ctl_fail(c, p->domain, e);
+		if (status == CTL_OK)
+			status = ctl_domain_joins(c, d);
 		e = status == CTL_OK ? qn_tx_commit(&tx) : QN_OK;
 		if (e != QN_OK)
 			status = ctl_fail(c, p->domain, e);
@@ -58,24 +92,24 @@ static int store(struct ctl *c, const struct provider *p)
 	return status;
 }
 
-static int add(
-    struct ctl *c, const char *app, const char *domain, const char *issuer, const char *client)
+static int add(struct ctl *c, const struct ctl_domain *d, const char *issuer, const char *client)
 {
-	struct provider p = {.scopes = "openid email profile", .trusted_email = 1};
+	struct provider p = {.app_id = d->app_id,
+	    .domain = d->domain,
+	    .client_id = client,
+	    .scopes = "openid email profile",
+	    .trusted_email = 1};
 	const char *why;
 
-	p.domain = good_domain(c, domain);
-	p.app_id = p.domain != NULL && ctl_has_secret(c) ? ctl_app_id(c, app) : NULL;
-	if (p.app_id == NULL)
+	if (!ctl_has_secret(c))
 		return CTL_FAILED;
-	p.client_id = client;
 	if (qn_oidc_discover(c->conf, c->arena, issuer, &p, &why) != QN_OK) {
 		fprintf(stderr, "quoinctl: %s: %s\n", issuer, why);
 		return CTL_FAILED;
 	}
-	if (store(c, &p) != CTL_OK)
+	if (store(c, d, &p) != CTL_OK)
 		return CTL_FAILED;
-	printf("%s: users of %s sign in at %s\n", app, p.domain, p.issuer);
+	printf("%s: users of %s sign in at %s\n", d->app, p.domain, p.issuer);
 	return CTL_OK;
 }
 
@@ -92,42 +126,81 @@ static int list(struct ctl *c, const char *app_id)
 	return ctl_saml_list(c, app_id);
 }
 
-/* The domain's, of either kind. */
-static int drop(struct ctl *c, const char *app_id, const char *domain)
+/* The domain's provider, of either kind. Who is in its organization stays there. */
+static int drop(struct ctl *c, const struct ctl_domain *d)
 {
-	enum qn_err e = provider_remove_domain(c->db, c->arena, app_id, domain);
+	const char *org = NULL;
 
+	QN_TX(tx, c->db);
+	enum qn_err e = provider_remove_domain(c->db, c->arena, d->app_id, d->domain);
 	if (e == QN_NOT_FOUND)
-		e = saml_remove(c->db, c->arena, app_id, domain);
-	return e == QN_OK ? CTL_OK : ctl_fail(c, domain, e);
+		e = saml_remove(c->db, c->arena, d->app_id, d->domain);
+	if (e == QN_OK)
+		e = organization_clear_sso(c->db, c->arena, d->app_id, d->domain, &org);
+	if (e == QN_OK && org != NULL && note(c, d, org, "false") != CTL_OK)
+		return CTL_FAILED;
+	if (e == QN_OK)
+		e = qn_tx_commit(&tx);
+	return e == QN_OK ? CTL_OK : ctl_fail(c, d->domain, e);
+}
+
+/* Says what is wrong with what was named. `org` may be NULL. */
+static int find(struct ctl *c, const char *org, struct ctl_domain *d)
+{
+	struct organization o;
+
+	d->domain = good_domain(c, d->domain);
+	d->app_id = d->domain != NULL ? ctl_app_id(c, d->app) : NULL;
+	if (d->app_id == NULL)
+		return CTL_FAILED;
+	if (org == NULL)
+		return CTL_OK;
+	enum qn_err e = organization_find(c->db, c->arena, d->app_id, org, &o);
+	if (e != QN_OK)
+		return ctl_fail(c, org, e);
+	d->org = o.id;
+	return CTL_OK;
+}
+
+/* What an `add` was given; members may be NULL. */
+struct given {
+	const char *issuer, *client, *metadata, *org;
+};
+
+/* OpenID or SAML, and all that it takes. */
+static bool one_kind(const struct given *g)
+{
+	return g->metadata != NULL ? g->issuer == NULL && g->client == NULL
+	                           : g->issuer != NULL && g->client != NULL;
+}
+
+static bool nothing(const struct given *g)
+{
+	return g->metadata == NULL && g->issuer == NULL && g->client == NULL && g->org == NULL;
 }
 
 int ctl_sso(struct ctl *c, int argc, char **argv)
 {
-	const char *app = ctl_option(&argc, argv, "--app"),
-		   *domain = ctl_option(&argc, argv, "--domain");
-	const char *issuer = ctl_option(&argc, argv, "--issuer"),
-		   *client = ctl_option(&argc, argv, "--client-id"),
-		   *metadata = ctl_option(&argc, argv, "--metadata");
+	struct ctl_domain d = {
+	    .app = ctl_option(&argc, argv, "--app"), .domain = ctl_option(&argc, argv, "--domain")};
+	struct given g = {.issuer = ctl_option(&argc, argv, "--issuer"),
+	    .client = ctl_option(&argc, argv, "--client-id"),
+	    .metadata = ctl_option(&argc, argv, "--metadata"),
+	    .org = ctl_option(&argc, argv, "--org")};
+	const char *verb = argc == 1 ? argv[0] : "";
+	bool adds = strcmp(verb, "add") == 0 && one_kind(&g);
+	bool removes = strcmp(verb, "remove") == 0 && nothing(&g);
 
-	if (app == NULL || argc != 1)
-		return ctl_usage("sso");
-	if (strcmp(argv[0], "add") == 0 && domain != NULL && issuer != NULL && client != NULL &&
-	    metadata == NULL)
-		return add(c, app, domain, issuer, client);
-	if (strcmp(argv[0], "add") == 0 && domain != NULL && metadata != NULL && issuer == NULL &&
-	    client == NULL) {
-		domain = good_domain(c, domain);
-		return domain != NULL ? ctl_saml_add(c, app, domain, metadata) : CTL_FAILED;
+	if (d.app != NULL && d.domain == NULL && strcmp(verb, "list") == 0 && nothing(&g)) {
+		const char *id = ctl_app_id(c, d.app);
+		return id != NULL ? list(c, id) : CTL_FAILED;
 	}
-	if (issuer != NULL || client != NULL || metadata != NULL)
+	if (d.app == NULL || d.domain == NULL || (!adds && !removes))
 		return ctl_usage("sso");
-	const char *id = ctl_app_id(c, app);
-	if (id == NULL)
+	if (find(c, g.org, &d) != CTL_OK)
 		return CTL_FAILED;
-	if (strcmp(argv[0], "list") == 0 && domain == NULL)
-		return list(c, id);
-	if (strcmp(argv[0], "remove") != 0 || domain == NULL)
-		return ctl_usage("sso");
-	return drop(c, id, domain);
+	if (removes)
+		return drop(c, &d);
+	return g.metadata != NULL ? ctl_saml_add(c, &d, g.metadata)
+	                          : add(c, &d, g.issuer, g.client);
 }

@@ -17,7 +17,9 @@
 	X(MEMBER_TRANSFER, WRITE, 4, \
 	    "SELECT outcome, was FROM organization_transfer($1, $2, $3, $4)") \
 	X(MEMBER_REMOVE, WRITE, 4, "SELECT outcome, was FROM organization_remove($1, $2, $3, $4)") \
-	X(MEMBER_ADD, WRITE, 4, "SELECT outcome FROM organization_add($1, $2, $3, $4)")
+	X(MEMBER_ADD, WRITE, 4, "SELECT outcome FROM organization_add($1, $2, $3, $4)") \
+	X(MEMBER_JOIN_BY_DOMAIN, WRITE, 3, \
+	    "SELECT outcome, organization FROM organization_sso_join($1, $2, $3)")
 
 QN_STATEMENTS(member, MEMBER_STMTS);
 
@@ -133,4 +135,15 @@ enum qn_err member_add(struct qn_db *db, struct qn_arena *a, const char *app, co
 	QN_TRY(QN_EXEC(db, a, member_set, MEMBER_ADD, &rows, qn_a_str(app), qn_a_str(org),
 	    qn_a_str(user), qn_a_str(role)));
 	return member_outcome(rows);
+}
+
+enum qn_err member_join_by_domain(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *domain, const char *user, const char **ret_org)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, member_set, MEMBER_JOIN_BY_DOMAIN, &rows, qn_a_str(app),
+	    qn_a_str(domain), qn_a_str(user)));
+	*ret_org = strcmp(qn_rows_str(rows, 0, 0), "saved") == 0 ? qn_rows_str(rows, 0, 1) : NULL;
+	return QN_OK;
 }

@@ -50,7 +50,15 @@
 	    " FROM organizations o WHERE o.app_id = $1 AND (o.id = $2 OR o.slug = $3)") \
 	X(ORGANIZATION_SET_PLAN, WRITE, 4, \
 	    "SELECT o.id FROM organizations o, grant_set($1, NULL, o.id, 'override', o.id::text, $3, " \
-	    "coalesce($4, o.max_seats), NULL) WHERE o.app_id = $1 AND o.id = $2")
+	    "coalesce($4, o.max_seats), NULL) WHERE o.app_id = $1 AND o.id = $2") \
+	X(ORGANIZATION_SET_SSO, WRITE, 3, \
+	    "UPDATE organizations o SET sso_domain = $3, sso_enabled = true, " \
+	    "updated_at = clock_timestamp() WHERE o.app_id = $1 AND o.id = $2 " \
+	    "AND (NOT o.sso_enabled OR o.sso_domain = $3) RETURNING o.id") \
+	X(ORGANIZATION_CLEAR_SSO, WRITE, 2, \
+	    "UPDATE organizations o SET sso_domain = NULL, sso_enabled = false, " \
+	    "updated_at = clock_timestamp() WHERE o.app_id = $1 AND o.sso_domain = $2 AND o.sso_enabled " \
+	    "RETURNING o.id")
 
 QN_STATEMENTS(organization, ORGANIZATION_STMTS);
 
@@ -213,4 +221,25 @@ enum qn_err organization_set_plan(struct qn_db *db, struct qn_arena *a, const ch
 	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_SET_PLAN, &rows, qn_a_str(app),
 	    qn_a_str(id), qn_a_str(plan), qn_a_i64(seats)));
 	return qn_rows_n(rows) == 0 ? QN_ORGANIZATION_NOT_FOUND : QN_OK;
+}
+
+enum qn_err organization_set_sso(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, const char *domain)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_SET_SSO, &rows, qn_a_str(app),
+	    qn_a_str(id), qn_a_str(domain)));
+	return qn_rows_n(rows) == 0 ? QN_CONFLICT : QN_OK;
+}
+
+enum qn_err organization_clear_sso(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *domain, const char **ret_id)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_CLEAR_SSO, &rows, qn_a_str(app),
+	    qn_a_str(domain)));
+	*ret_id = qn_rows_n(rows) == 0 ? NULL : qn_rows_str(rows, 0, 0);
+	return QN_OK;
 }

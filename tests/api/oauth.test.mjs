@@ -621,6 +621,19 @@ describe('the provider of a mail domain (D6, E52)', () => {
 		await apply(providers);
 	});
 
+	test('brings them to the domain\'s organization, if it has verified the address', async () => {
+		const owner = await stack.account(APP, `owner@${domain}`);
+		const made = await ctlWith('', 'org', 'create', '--app', APP, 'Acme', domain.split('.')[0], owner.email);
+		assert.equal((await add(`${SECRET}\n`, '--org', domain.split('.')[0])).code, 0);
+		for (const [verified, roles] of [[true, [['member']]], [false, []]]) {
+			const email = `joins.${verified}@${domain}`;
+			people.set(email, { email, email_verified: verified });
+			const { browser, reply } = await sso(email);
+			landed(reply, '/team?success=true');
+			assert.deepEqual(await stack.rows(`SELECT role FROM organization_members WHERE organization_id = '${made.said.split(' ')[0]}' AND user_id = '${(await me(browser)).id}'`), roles);
+		}
+	});
+
 	test('vouches for no address of another domain', async () => {
 		const victim = await stack.account(APP, address('elsewhere'));
 		for (const claim of [victim.email, `a@sub.${domain}`, `a@${domain}.example`, undefined]) {

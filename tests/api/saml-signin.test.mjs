@@ -269,6 +269,111 @@ describe('signing in by SAML', { skip }, () => {
 	});
 });
 
+describe('the organization of a domain (E52)', { skip }, () => {
+	const domain = `org-${randomBytes(4).toString('hex')}.example`;
+	const slug = `sso-${randomBytes(4).toString('hex')}`;
+	const theirs = skip ? null : new Idp(`https://${domain}/metadata`);
+	const add = (...more) => ctl('sso', 'add', '--app', APP, '--domain', domain, '--metadata', metadataFile(theirs), ...more);
+	const create = async (name) => {
+		const owner = await stack.account(APP, email('owner', domain));
+		const r = await ctl('org', 'create', '--app', APP, 'A team', name, owner.email);
+		assert.equal(r.code, 0, r.said);
+		return { owner, id: r.said.split(' ')[0] };
+	};
+	const enter = async (address = email('member', domain)) => {
+		const browser = new Browser(http);
+		const { state, plan } = await begin(browser, { address });
+		landed(await browser.get(target(await post(theirs.answer(plan), state))), '/team?success=true');
+		return (await me(browser)).id;
+	};
+	const role = async (user) => (await stack.rows(`SELECT role FROM organization_members WHERE organization_id = '${org.id}' AND user_id = '${user}'`))[0]?.[0];
+	const seats = (n) => stack.rows(`UPDATE organizations SET max_seats = ${n} WHERE id = '${org.id}'`);
+	const audited = async () => (await stack.rows(`SELECT action FROM audit_logs WHERE chain = '${org.id}' ORDER BY seq`)).map((r) => r[0]);
+	let org;
+
+	before(async () => {
+		org = await create(slug);
+	});
+	after(() => ctl('sso', 'remove', '--app', APP, '--domain', domain));
+
+	test('is named by an operator; without one nobody joins anything', async () => {
+		assert.equal((await add()).code, 0);
+		const early = await enter();
+		assert.equal(await role(early), undefined);
+		assert.equal((await add('--org', 'no-such-team')).code, 1);
+		assert.deepEqual(await add('--org', slug), { code: 0, said: `${APP}: users of ${domain} sign in at ${theirs.entity}\n` });
+		assert.match((await ctl('org', 'show', '--app', APP, slug)).said, new RegExp(`^sso +${domain}$`, 'm'));
+		assert.equal((await add()).code, 0); // a new certificate
+		assert.match((await ctl('org', 'show', '--app', APP, slug)).said, new RegExp(`^sso +${domain}$`, 'm'));
+		assert.deepEqual(await audited(), ['org.create', 'org.sso']);
+	});
+
+	test('is joined by who signs in, as a member, and it is written down', async () => {
+		const address = email('joins', domain);
+		const user = await enter(address);
+		assert.equal(await role(user), 'member');
+		assert.equal(await enter(address), user);
+		assert.deepEqual((await audited()).slice(2), ['org.member.join']);
+		const [[who, details]] = await stack.rows(`SELECT user_id, details FROM audit_logs WHERE chain = '${org.id}' AND action = 'org.member.join'`);
+		assert.deepEqual([who, JSON.parse(details)], [user, { role: 'member', domain }]);
+	});
+
+	test('keeps its members as what they are', async () => {
+		assert.equal(await enter(org.owner.email), org.owner.id);
+		assert.equal(await role(org.owner.id), 'owner');
+	});
+
+	test('is joined once: who was taken out does not come back by signing in', async () => {
+		const address = email('leaves', domain);
+		const user = await enter(address);
+		assert.equal((await ctl('org', 'remove-member', '--app', APP, slug, address)).code, 0);
+		assert.equal(await enter(address), user);
+		assert.equal(await role(user), undefined);
+		assert.equal((await ctl('org', 'add-member', '--app', APP, slug, address, 'admin')).code, 0);
+		await enter(address);
+		assert.equal(await role(user), 'admin');
+	});
+
+	test('gives no seat that it has not; who found none joins when there is one', async () => {
+		const used = Number(await stack.one(`SELECT count(*) FROM organization_members WHERE organization_id = '${org.id}'`));
+		await seats(used);
+		const address = email('waits', domain);
+		const user = await enter(address);
+		assert.equal(await role(user), undefined);
+		await seats(used + 3);
+		await enter(address);
+		assert.equal(await role(user), 'member');
+		const several = await inParallel(Array(5).fill(), 5, () => enter());
+		const roles = await Promise.all(several.map(role));
+		assert.deepEqual(roles.filter((x) => x === 'member').length, 2);
+		assert.equal(roles.filter((x) => x === undefined).length, 3);
+	});
+
+	test('has one domain, and a domain one organization', async () => {
+		const other = await create(`other-${slug}`);
+		const r = await add('--org', other.id);
+		assert.equal(r.code, 1);
+		assert.match(r.said, /another domain, or another has/);
+		const fresh = new Idp(`https://second.${domain}/metadata`);
+		assert.equal((await ctl('sso', 'add', '--app', APP, '--domain', `second.${domain}`, '--metadata', metadataFile(fresh), '--org', slug)).code, 1);
+		problem(await http.post('/api/v1/auth/saml/start', { email: `a@second.${domain}` }, { token: null }), 'sso-not-configured');
+		assert.match((await ctl('org', 'show', '--app', APP, slug)).said, new RegExp(`^sso +${domain}$`, 'm'));
+		assert.match((await ctl('org', 'show', '--app', APP, other.id)).said, /^sso +-$/m);
+	});
+
+	test('keeps who joined when the provider goes', async () => {
+		await seats(-1);
+		const user = await enter();
+		assert.equal((await ctl('sso', 'remove', '--app', APP, '--domain', domain, '--org', slug)).code, 2);
+		assert.equal((await ctl('sso', 'remove', '--app', APP, '--domain', domain)).code, 0);
+		assert.equal(await role(user), 'member');
+		assert.match((await ctl('org', 'show', '--app', APP, slug)).said, /^sso +-$/m);
+		assert.equal((await audited()).at(-1), 'org.sso');
+		assert.equal((await add()).code, 0);
+		assert.equal(await role(await enter()), undefined);
+	});
+});
+
 describe('quoinctl sso with SAML', { skip }, () => {
 	const add = (file, domain = 'new-saml.example') => ctl('sso', 'add', '--app', APP, '--domain', domain, '--metadata', file);
 

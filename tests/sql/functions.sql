@@ -296,6 +296,31 @@ SELECT t.is(t.remove(:'org', :'bob', :'bob'), 'saved owner', 'one of two owners 
 SELECT t.is(t.levels(:'teamws'), '1:4 4:3', 'and what he made there stays with the other');
 SELECT t.is(t.members(:'org'), '1:owner 4:admin', 'who goes on');
 
+-- organization_sso_join(app, domain, user)
+CREATE FUNCTION t.sso(app uuid, domain text, who uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(' ', outcome, right(organization::text, 1)) FROM organization_sso_join(app, domain, who)
+$$;
+BEGIN;
+SELECT t.is(t.sso(:'app', 'example.com', :'bob'), 'none', 'a domain without an organisation');
+UPDATE organizations SET sso_domain = 'example.com', max_seats = 2 WHERE id = :'org';
+SELECT t.is(t.sso(:'app', 'example.com', :'bob'), 'none', 'nor with one that does not want it');
+UPDATE organizations SET sso_enabled = true WHERE id = :'org';
+SELECT t.is(t.sso(:'app', 'example.com', :'bob'), 'seats 1', 'nobody joins without a seat (T21)');
+UPDATE organizations SET max_seats = 5 WHERE id = :'org';
+SELECT t.is(t.sso(:'other', 'example.com', :'ann2'), 'none', 'nor in another app');
+SELECT t.is(t.sso(:'app', 'sub.example.com', :'bob'), 'none', 'nor from another domain');
+SELECT t.is(t.sso(:'app', 'example.com', :'bob'), 'saved 1', 'who signs in joins');
+SELECT t.is(t.sso(:'app', 'example.com', :'bob'), 'none', 'once');
+SELECT t.is(t.sso(:'app', 'example.com', :'zoe'), 'member 1', 'a member is one already');
+SELECT t.is(t.members(:'org'), '1:owner 2:member 4:admin', 'and stays what he is');
+SELECT t.remove(:'org', :'ann', :'bob'), t.remove(:'org', :'ann', :'zoe') \gset gone_
+SELECT t.is(t.sso(:'app', 'example.com', :'bob') || t.sso(:'app', 'example.com', :'zoe'), 'nonenone', 'who was put out does not come back');
+SELECT t.fails(format('UPDATE organizations SET sso_domain = %L, sso_enabled = true WHERE id = %L', 'example.com', :'org2'), '23505', 'a domain has one organisation');
+SELECT t.fails(format('INSERT INTO organization_sso_joins VALUES (%L, %L, %L)', :'org', :'ann2', :'app'), '23503', 'nobody of another app');
+DELETE FROM users WHERE id = :'bob';
+SELECT t.is((SELECT count(*)::text FROM organization_sso_joins), '1', 'nothing is kept of who is erased');
+ROLLBACK;
+
 -- An erased owner is followed by the next in rank; what was private goes with him, the rest stays.
 INSERT INTO workspaces (id, app_id, owner_id, name, organization_id) VALUES ('00000000-0000-7000-8000-000000000052', :'app', :'ann', 'p', :'org');
 BEGIN;

@@ -23,7 +23,8 @@ enum qn_err flow_take(struct qn_db *db, struct qn_arena *a, const char *app,
 struct flow_identity {
 	const char *issuer, *subject, *email;
 	const char *first_name, *last_name, *name, *avatar_url;
-	bool verified; /* there is an email, and it may be believed to be the subject's */
+	const char *domain; /* that its provider answers for; NULL: none */
+	bool verified;      /* there is an email, and it may be believed to be the subject's */
 };
 
 enum flow_outcome { FLOW_KNOWN, FLOW_LINKED, FLOW_NEW, FLOW_EXISTS };

@@ -49,6 +49,13 @@ enum qn_err member_remove(struct qn_db *db, struct qn_arena *a, const char *app,
 enum qn_err member_add(struct qn_db *db, struct qn_arena *a, const char *app, const char *org,
     const char *user, const char *role) QN_MUST_CHECK;
 
+/*
+ * Of somebody whom the provider of a mail domain signed in (E52): he becomes a member of the domain's organisation,
+ * once, if a seat is free. *ret_org: its id; NULL when nothing was done.
+ */
+enum qn_err member_join_by_domain(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *domain, const char *user, const char **ret_org) QN_MUST_CHECK;
+
 /* What the functions of the database answer in their column `outcome`, the first. */
 enum qn_err member_outcome(const struct qn_rows *rows) QN_MUST_CHECK;
 

@@ -54,5 +54,11 @@ enum qn_err organization_find(struct qn_db *db, struct qn_arena *a, const char *
 /* seats QN_I64_NULL: as they are. */
 enum qn_err organization_set_plan(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *id, const char *plan, int64_t seats) QN_MUST_CHECK;
+/* The mail domain (in lower case) whose users join it. QN_CONFLICT: it has another, or another has this one. */
+enum qn_err organization_set_sso(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *id, const char *domain) QN_MUST_CHECK;
+/* They join it no longer. *ret_id: whose it was; NULL: nobody's. */
+enum qn_err organization_clear_sso(struct qn_db *db, struct qn_arena *a, const char *app,
+    const char *domain, const char **ret_id) QN_MUST_CHECK;
 
 #endif
