@@ -189,7 +189,7 @@ describe('retention', () => {
 			await age(x, 40, 7);
 		ok(await ann.as.put(o.path, { audit_log_retention_days: 30 }));
 		await until('the job has been and gone', async () => {
-			await t.stack.rows("UPDATE jobs SET run_at = now() WHERE unique_key = 'audit' AND dead_at IS NULL");
+			await t.stack.rows("UPDATE jobs SET run_at = now() WHERE unique_key = 'audit.prune' AND dead_at IS NULL");
 			return (await logs(ann, o)).audit_logs.at(-1).seq === 7;
 		}, { within: 40_000 });
 		assert.deepEqual((await logs(ann, o)).audit_logs.map((e) => e.seq), [11, 10, 9, 8, 7]);
