@@ -9,6 +9,10 @@
 
 #include "quoin/base/buf.h"
 
+static const char no_memory[] = "no memory for a call";
+
+enum { TELL_READS = 64 * 1024 };
+
 struct answer {
 	struct qn_buf body;
 	bool refused; /* the address was not public */
@@ -85,6 +89,25 @@ static curl_socket_t open_public(void *arg, curlsocktype purpose, struct curl_so
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+/* Whether the host of a URL, as curl has read it, is an address that is not public. */
+static bool closed_host(const char *host)
+{
+	struct in_addr v4;
+	struct in6_addr v6;
+	char text[INET6_ADDRSTRLEN];
+	size_t n = strlen(host);
+
+	if (inet_pton(AF_INET, host, &v4) == 1)
+		return !public_v4(ntohl(v4.s_addr));
+	if (host[0] != '[')
+		return false;
+	if (n - 2 >= sizeof(text) || host[n - 1] != ']')
+		return true;
+	memcpy(text, host + 1, n - 2);
+	text[n - 2] = '\0';
+	return inet_pton(AF_INET6, text, &v6) != 1 || !public_v6(v6.s6_addr);
+}
+
 static size_t take(char *p, size_t size, size_t n, void *arg)
 {
 	struct answer *answer = arg;
@@ -136,6 +159,31 @@ static const char *why_not(CURLcode rc, long status, const struct answer *answer
 	return status == 200 ? NULL : "the answer is not 200";
 }
 
+/* The head's own lines; false when there is no memory for them. */
+static bool set_headers(CURL *c, const struct qn_outcall *call, struct curl_slist **ret_list)
+{
+	static const char *const none[] = {NULL};
+	const char *const *more = call->headers != NULL ? call->headers : none;
+	struct curl_slist *list =
+	    call->json ? curl_slist_append(NULL, "Accept: application/json") : NULL;
+	bool ok = !call->json || list != NULL;
+
+	for (; ok && *more != NULL; more++) {
+		struct curl_slist *longer = curl_slist_append(list, *more);
+		ok = longer != NULL;
+		list = ok ? longer : list;
+	}
+	*ret_list = list;
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, list);
+	return ok;
+}
+
+static void set_post(CURL *c, const struct qn_outcall *call)
+{
+	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->form.n);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->form.p);
+}
+
 static enum qn_err finish(struct qn_arena *a, CURL *c, struct answer *answer,
     struct qn_span *ret_body, const char **ret_why)
 {
@@ -156,12 +204,11 @@ static enum qn_err run(struct qn_arena *a, const struct qn_outcall *call, bool p
     struct qn_span *ret_body, const char **ret_why)
 {
 	struct answer answer = {.refused = false};
-	struct curl_slist *headers =
-	    call->json ? curl_slist_append(NULL, "Accept: application/json") : NULL;
+	struct curl_slist *headers = NULL;
 	CURL *c = curl_easy_init();
 
-	*ret_why = "no memory for a call";
-	if (c == NULL || (call->json && headers == NULL)) {
+	*ret_why = no_memory;
+	if (c == NULL || !set_headers(c, call, &headers)) {
 		curl_easy_cleanup(c);
 		curl_slist_free_all(headers);
 		return QN_DB_DOWN;
@@ -169,11 +216,8 @@ static enum qn_err run(struct qn_arena *a, const struct qn_outcall *call, bool p
 	qn_buf_init(&answer.body, call->most + 1);
 	set_up(c, call, &answer);
 	set_credentials(c, call);
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-	if (post) {
-		curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->form.n);
-		curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->form.p);
-	}
+	if (post)
+		set_post(c, call);
 	enum qn_err e = finish(a, c, &answer, ret_body, ret_why);
 	curl_easy_cleanup(c);
 	curl_slist_free_all(headers);
@@ -191,4 +235,118 @@ enum qn_err qn_outcall_post(struct qn_arena *a, const struct qn_outcall *call,
     struct qn_span *ret_body, const char **ret_why)
 {
 	return run(a, call, true, ret_body, ret_why);
+}
+
+/* The beginning of an answer, and when to stop reading. */
+struct beginning {
+	struct answer answer; /* first, as open_public finds it there */
+	size_t read;
+};
+
+static size_t take_beginning(char *p, size_t size, size_t n, void *arg)
+{
+	struct beginning *b = arg;
+	size_t room = b->answer.body.ceiling - b->answer.body.n - 1; /* and a NUL */
+
+	qn_buf_add(&b->answer.body, p, size * n < room ? size * n : room);
+	b->read += size * n;
+	return b->read > TELL_READS ? 0 : size * n;
+}
+
+/* Whether a name exists inside is nobody's business, so both say the same. */
+static const char *why_untold(CURLcode rc, long status, const struct beginning *b)
+{
+	if (b->answer.refused || rc == CURLE_COULDNT_RESOLVE_HOST)
+		return "its host has no public address";
+	if (rc == CURLE_OK || (rc == CURLE_WRITE_ERROR && b->read > TELL_READS))
+		return status >= 200 ? NULL : "the answer is none";
+	if (rc == CURLE_OPERATION_TIMEDOUT)
+		return "there was no answer in time";
+	return curl_easy_strerror(rc);
+}
+
+static void tell(CURL *c, struct qn_arena *a, const struct qn_outcall *call, struct beginning *b,
+    struct qn_outcall_told *ret)
+{
+	long status = 0;
+	curl_off_t us = 0;
+
+	set_up(c, call, &b->answer);
+	set_post(c, call);
+	curl_easy_setopt(c, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)0);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_beginning);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, b);
+	CURLcode rc = curl_easy_perform(c);
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(c, CURLINFO_TOTAL_TIME_T, &us);
+	const char *p = b->answer.body.p;
+	ret->why = why_untold(rc, status, b);
+	ret->status = status;
+	ret->us = us;
+	ret->text =
+	    (struct qn_span){qn_strndup(a, p != NULL ? p : "", b->answer.body.n), b->answer.body.n};
+}
+
+void qn_outcall_tell(struct qn_arena *a, const struct qn_outcall *call, struct qn_outcall_told *ret)
+{
+	struct beginning b = {.read = 0};
+	struct curl_slist *headers = NULL;
+	CURL *c = curl_easy_init();
+
+	*ret = (struct qn_outcall_told){.why = no_memory};
+	qn_buf_init(&b.answer.body, call->most + 1);
+	if (c != NULL && set_headers(c, call, &headers))
+		tell(c, a, call, &b, ret);
+	curl_easy_cleanup(c);
+	curl_slist_free_all(headers);
+	qn_buf_done(&b.answer.body);
+}
+
+/* A part of a URL; NULL when it has none. The caller gives it back to curl. */
+static char *part(CURLU *u, CURLUPart what)
+{
+	char *s = NULL;
+
+	return curl_url_get(u, what, &s, 0) == CURLUE_OK ? s : NULL;
+}
+
+static const char *parts_fault(CURLU *u, bool local_ok)
+{
+	char *scheme = part(u, CURLUPART_SCHEME), *host = part(u, CURLUPART_HOST);
+	char *user = part(u, CURLUPART_USER), *password = part(u, CURLUPART_PASSWORD);
+	char *fragment = part(u, CURLUPART_FRAGMENT);
+	const char *fault = NULL;
+
+	if (scheme == NULL || host == NULL || host[0] == '\0')
+		fault = "This is no URL.";
+	else if (strcmp(scheme, "https") != 0 && !(local_ok && strcmp(scheme, "http") == 0))
+		fault = "The URL must begin with https://.";
+	else if (user != NULL || password != NULL || fragment != NULL)
+		fault = "The URL must have no user, no password and no fragment.";
+	else if (!local_ok && closed_host(host))
+		fault = "The URL must lead to a public address.";
+	curl_free(scheme);
+	curl_free(host);
+	curl_free(user);
+	curl_free(password);
+	curl_free(fragment);
+	return fault;
+}
+
+const char *qn_outcall_fault(const char *url, bool local_ok)
+{
+	static const char none[] = "This is no URL.";
+	const char *host = strstr(url, "://"), *fault = none;
+
+	/* What curl would mend, others read in other ways. */
+	if (host == NULL || strspn(host + 3, "/\\") > 0)
+		return none;
+	for (const char *p = url; *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return none;
+	CURLU *u = curl_url();
+	if (u != NULL && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		fault = parts_fault(u, local_ok);
+	curl_url_cleanup(u);
+	return fault;
 }

@@ -82,10 +82,10 @@ static void silent(int fd)
 
 static bool asks(const char *request, const char *path)
 {
+	const char *at = strchr(request, ' ');
 	size_t n = strlen(path);
 
-	return strncmp(request, "GET ", 4) == 0 && strncmp(request + 4, path, n) == 0 &&
-	       request[4 + n] == ' ';
+	return at != NULL && strncmp(at + 1, path, n) == 0 && at[1 + n] == ' ';
 }
 
 /* "client%20one" and "s%3Acret" by Basic, a form, and what is wanted; and a bearer token. */
@@ -109,11 +109,16 @@ static bool asks_all(
 	return true;
 }
 
+static const char *const told_heads[] = {"\r\nContent-Type: application/json\r\n",
+    "\r\nwebhook-id: 1\r\n", "\r\nContent-Length: 9\r\n", "\r\n\r\n{\"a\":\"b\"}", NULL};
+
 static void answer(int fd, const char *request)
 {
 	char text[200];
 
-	if (asks_all(request, "/token", "POST", credentials))
+	if (asks_all(request, "/told", "POST", told_heads))
+		say(fd, "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nheard");
+	else if (asks_all(request, "/token", "POST", credentials))
 		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nby post");
 	else if (asks_all(request, "/user", "GET", token))
 		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nby key");
@@ -489,6 +494,133 @@ static void addresses_that_are_not_public_are_not_called(void **state)
 	assert_int_equal(calls, before);
 }
 
+/* What is told has been heard when there is a status, whatever else is said. */
+static const struct {
+	const char *path;
+	int64_t status;
+	const char *text; /* begins with it */
+	size_t n;
+	const char *why;
+	int64_t timeout_ms; /* 0: there is time enough */
+} told[] = {
+    {"/told", 202, "heard", 5, NULL, 0},
+    {"/hello", 200, "hello", 5, NULL, 0},
+    {"/empty", 200, "", 0, NULL, 0},
+    {"/fits", 200, "xxx", 100, NULL, 0},
+    {"/large-unsaid", 200, "xxx", 100, NULL, 0},
+    {"/huge", 200, "xxx", 100, NULL, 0},
+    {"/redirect", 302, "", 0, NULL, 0},
+    {"/missing", 404, "hello", 5, NULL, 0},
+    {"/broken", 500, "hello", 5, NULL, 0},
+    {"/created", 201, "hello", 5, NULL, 0},
+    {"/silent", 0, NULL, 0, "there was no answer in time", SHORT_MS},
+    {"/drip-header", 200, NULL, 0, "there was no answer in time", SHORT_MS},
+    {"/drip-body", 200, NULL, 0, "there was no answer in time", SHORT_MS},
+    {"/hang-up", 0, NULL, 0, "", 0},
+    {"/no-http", 0, NULL, 0, "", 0},
+    {"/liar", 200, NULL, 0, "", 0},
+};
+
+static void what_is_told_is_heard(void **state)
+{
+	static const char *const headers[] = {
+	    "Content-Type: application/json", "webhook-id: 1", NULL};
+	char url[100];
+	int before = elsewhere;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(told); i++) {
+		struct qn_outcall_told t;
+		snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", port, told[i].path);
+		struct qn_outcall call = {.url = url,
+		    .timeout_ms = told[i].timeout_ms != 0 ? told[i].timeout_ms : LONG_MS,
+		    .most = 100,
+		    .local_ok = true,
+		    .headers = headers,
+		    .form = qn_span_of("{\"a\":\"b\"}")};
+		qn_outcall_tell(arena, &call, &t);
+		if (t.status != told[i].status || (t.why == NULL) != (told[i].why == NULL) ||
+		    (t.why != NULL && strstr(t.why, told[i].why) == NULL))
+			fail_msg("%s: %lld %s", told[i].path, (long long)t.status, t.why);
+		assert_in_range(t.us, 0, LONG_MS / 2 * MS);
+		if (t.why != NULL)
+			continue;
+		assert_int_equal(t.text.n, told[i].n);
+		assert_memory_equal(t.text.p, told[i].text, strlen(told[i].text));
+	}
+	assert_int_equal(elsewhere, before);
+}
+
+static void what_is_told_stays_outside(void **state)
+{
+	char url[100];
+	int before = calls;
+
+	(void)state;
+	for (size_t i = 0; i <= COUNT(closed); i++) {
+		struct qn_outcall_told t;
+		snprintf(url, sizeof(url), "https://%s:%u/told",
+		    i < COUNT(closed) ? closed[i] : "name.invalid", port);
+		struct qn_outcall call = {
+		    .url = url, .timeout_ms = LONG_MS, .most = 100, .form = qn_span_of("{}")};
+		qn_outcall_tell(arena, &call, &t);
+		if (t.why == NULL || strcmp(t.why, "its host has no public address") != 0)
+			fail_msg("%s: %s", url, t.why);
+	}
+	assert_int_equal(calls, before);
+}
+
+static const struct {
+	const char *url;
+	bool good, good_here; /* without and with local_ok */
+} urls[] = {
+    {"https://example.com/hooks", true, true},
+    {"https://example.com", true, true},
+    {"HTTPS://example.com:8443/a?b=c%20d&e", true, true},
+    {"https://8.8.8.8/", true, true},
+    {"https://[2606:4700::1]/", true, true},
+    {"http://example.com/", false, true},
+    {"http://127.0.0.1:8080/", false, true},
+    {"https://localhost/", true, true}, /* a name: who it is is asked when it is called */
+    {"", false, false},
+    {"https://", false, false},
+    {"https:///example.com/", false, false},
+    {"https:/example.com/", false, false},
+    {"https:\\\\example.com/", false, false},
+    {"https://\\example.com/", false, false},
+    {"example.com", false, false},
+    {"//example.com/", false, false},
+    {"ftp://example.com/", false, false},
+    {"file:///etc/passwd", false, false},
+    {"gopher://example.com/", false, false},
+    {"https://user@example.com/", false, false},
+    {"https://user:word@example.com/", false, false},
+    {"https://:@example.com/", false, false},
+    {"https://example.com/#part", false, false},
+    {"https://example.com/a b", false, false},
+    {"https://example.com/\n", false, false},
+    {"https://ex\xc3\xa4mple.com/", false, false},
+    {"https://example.com:99999/", false, false},
+    {"https://[::1/", false, false},
+};
+
+static void urls_are_judged(void **state)
+{
+	char url[100];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(urls); i++)
+		if ((qn_outcall_fault(urls[i].url, false) == NULL) != urls[i].good ||
+		    (qn_outcall_fault(urls[i].url, true) == NULL) != urls[i].good_here)
+			fail_msg("%s", urls[i].url);
+	for (size_t i = 0; i < COUNT(closed); i++) {
+		snprintf(url, sizeof(url), "https://%s/", closed[i]);
+		if (strcmp(closed[i], "localhost") != 0 && qn_outcall_fault(url, false) == NULL)
+			fail_msg("%s", url);
+		assert_null(qn_outcall_fault(url, true));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +631,9 @@ int main(void)
 	    cmocka_unit_test(proxies_of_the_environment_are_not_used),
 	    cmocka_unit_test(only_https_is_spoken),
 	    cmocka_unit_test(addresses_that_are_not_public_are_not_called),
+	    cmocka_unit_test(what_is_told_is_heard),
+	    cmocka_unit_test(what_is_told_stays_outside),
+	    cmocka_unit_test(urls_are_judged),
 	};
 	return cmocka_run_group_tests_name("outcall", tests, start, stop);
 }
