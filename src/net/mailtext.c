@@ -79,6 +79,10 @@ static const char *const builtin[QN_MAIL__MAX] = {
 	"Hello,\n\nyou have used {{used}} of the {{limit}} {{meter}} of your {{app_name}} plan. "
 	"When they are used up, further ones are refused. Here you can see and change your "
 	"plan:\n\n{{link}}" FOOTER,
+    [QN_MAIL_WEBHOOK_DISABLED] =
+	"Subject: A webhook of {{app_name}} was switched off\n\n"
+	"Hello,\n\nthe webhook {{url}} is not called any more: {{reason}}. What happens from now on "
+	"is not sent there. When it works again, switch it on:\n\n{{link}}" FOOTER,
     [QN_MAIL_TEST] =
 	"Subject: A test of {{app_name}}'s mail\n\n"
 	"Hello,\n\nmail of {{app_name}} reaches {{address}}. There is nothing to do.\n\n"

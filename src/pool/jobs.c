@@ -1,4 +1,4 @@
-/* A worker of jobs: takes due jobs from the queue, one at a time. */
+/* A worker of jobs: takes due jobs and deliveries of webhooks from their queues, one at a time. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "quoin/auth/link.h"
 #include "quoin/auth/outbox.h"
 #include "quoin/auth/warning.h"
+#include "quoin/auth/webhook.h"
 #include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
@@ -25,6 +26,7 @@ enum { ARENA_BYTES = 16 * 1024 * 1024, WAIT_MS = 1000 };
 #define SCHEDULE_US 10000000
 #define PRUNE_US    5000000
 #define REST_US     10000000
+#define SLOW_US     1000000
 
 struct jobs {
 	const struct qn_child *child;
@@ -32,6 +34,7 @@ struct jobs {
 	struct qn_db *db;
 	int64_t scheduled_at; /* monotonic µs */
 	int64_t mail_rests;   /* no mail before then: monotonic µs, 0 now */
+	int64_t hooks_rest;   /* likewise no webhook */
 };
 
 typedef enum qn_err job_fn(struct jobs *j, const struct job *job);
@@ -131,6 +134,12 @@ static enum qn_err warn(struct jobs *j, const struct job *job)
 	return qn_warning_mail(j->child->conf, j->db, j->arena, job->app_id, job->payload);
 }
 
+static enum qn_err prune_webhooks(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, webhook_prune);
+}
+
 static void log_mail(const char *id, const struct qn_delivery *d)
 {
 	static const char *const results[] = {"sent", "later", "failed", "bounced"};
@@ -191,6 +200,7 @@ static const struct kind {
     {"grants.end", end_grants, NULL},
     {"meters.prune", prune_meters, NULL},
     {"usage.warning", warn, NULL},
+    {"webhook.prune", prune_webhooks, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)
@@ -241,12 +251,49 @@ static enum qn_err work(struct jobs *j)
 	                  : job_failed(j->db, j->arena, job.id, qn_err_text(e));
 }
 
+/* Neither the URL nor the answer: both are other people's (T33). */
+static void log_call(const struct qn_webhook_call *c)
+{
+	struct qn_logline l;
+
+	qn_log_begin(&l, c->result.ok ? QN_INFO : QN_WARNING, "webhook");
+	qn_log_str(&l, "delivery_id", c->due.id);
+	qn_log_str(&l, "webhook_id", c->due.endpoint_id);
+	qn_log_str(&l, "type", c->due.type);
+	qn_log_i64(&l, "attempt", c->due.attempts);
+	qn_log_str(&l, "outcome", c->settled.outcome);
+	if (c->result.error == NULL)
+		qn_log_i64(&l, "status", c->result.status);
+	qn_log_i64(&l, "latency_ms", c->result.duration_ms);
+	qn_log_str(&l, "error", c->result.error);
+	qn_log_str(&l, "disabled", c->settled.disabled);
+	qn_log_end(&l);
+}
+
+/* One delivery, if one is due. While receivers are slow the rest of the jobs has half of the time. */
+static enum qn_err tell(struct jobs *j)
+{
+	int64_t began = qn_mono_us();
+	struct qn_webhook_call c;
+
+	if (began < j->hooks_rest)
+		return QN_NOT_FOUND;
+	QN_TRY(qn_webhook_next(j->child->conf, j->db, j->arena, &c));
+	int64_t took = qn_mono_us() - began;
+	if (took > SLOW_US)
+		j->hooks_rest = began + 2 * took;
+	log_call(&c);
+	qn_board_count(
+	    j->child->board, c.result.ok ? QN_COUNT_HOOKS_DELIVERED : QN_COUNT_HOOKS_FAILED, 1);
+	return QN_OK;
+}
+
 static void schedule(struct jobs *j)
 {
 	if (qn_mono_us() < j->scheduled_at)
 		return;
 	j->scheduled_at = qn_mono_us() + SCHEDULE_US;
-	if (job_schedule(j->db, j->arena) != QN_OK)
+	if (job_schedule(j->db, j->arena) != QN_OK || webhook_release(j->db, j->arena) != QN_OK)
 		qn_log(QN_WARNING, "nothing was scheduled: %s", qn_db_why(j->db));
 }
 
@@ -267,6 +314,9 @@ static void wait_for_work(struct jobs *j)
 		qn_child_pause(WAIT_MS);
 }
 
+/* Each has its turn, however much waits in the other. */
+static enum qn_err (*const queues[])(struct jobs *j) = {work, tell};
+
 int qn_jobs_main(const struct qn_child *child)
 {
 	struct jobs j = {.child = child, .arena = qn_arena_new(ARENA_BYTES)};
@@ -276,9 +326,13 @@ int qn_jobs_main(const struct qn_child *child)
 	while (!qn_child_leaving()) {
 		qn_board_stage(child->board, child->slot, QN_STAGE_HANDLE, -1);
 		schedule(&j);
-		bool more = work(&j) == QN_OK;
-		qn_db_reset(j.db);
-		qn_arena_reset(j.arena);
+		bool more = false;
+		for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+			qn_board_stage(child->board, child->slot, QN_STAGE_HANDLE, -1);
+			more = queues[i](&j) == QN_OK || more;
+			qn_db_reset(j.db);
+			qn_arena_reset(j.arena);
+		}
 		qn_board_stage(child->board, child->slot, QN_STAGE_IDLE, -1);
 		if (!more)
 			wait_for_work(&j);

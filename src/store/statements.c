@@ -28,6 +28,7 @@ extern const struct qn_stmt_set provider_set;
 extern const struct qn_stmt_set flow_set;
 extern const struct qn_stmt_set device_set;
 extern const struct qn_stmt_set saml_set;
+extern const struct qn_stmt_set webhook_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -57,5 +58,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &flow_set,
     &device_set,
     &saml_set,
+    &webhook_set,
     NULL,
 };

@@ -78,4 +78,22 @@ INSERT INTO usage_meters (app_id, user_id, meter, period_start, used)
     SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), 'commands', date '2026-01-01' + d, 1 FROM generate_series(0, 1999) n, generate_series(0, 4) d;
 INSERT INTO usage_daily (app_id, user_id, day, api_calls)
     SELECT '00000000-0000-7000-8000-0000000000aa', t.user_id(n), date '2026-01-01' + d, 1 FROM generate_series(0, 1999) n, generate_series(0, 4) d;
+-- 2,000 organisations have an endpoint and heard of ten events each; that of the first has been down for a while, with
+-- 10,000 behind it and 1,000 beside it, and a hundred have one that is due.
+INSERT INTO webhook_endpoints (id, app_id, organization_id, url, secret_sealed, rest_until)
+    SELECT t.organization_id(n), '00000000-0000-7000-8000-0000000000aa', t.organization_id(n), 'https://example.com/', 'x',
+           CASE n WHEN 0 THEN now() + interval '1 day' ELSE '-infinity' END
+      FROM generate_series(0, 1999) n;
+INSERT INTO webhook_deliveries (id, endpoint_id, event_id, seq, type, order_key, state, next_at, ended_at)
+    SELECT gen_random_uuid(), t.organization_id(n % 2000), e.id, e.seq, e.type, t.organization_id(n % 2000), 'delivered', now(), now()
+      FROM generate_series(0, 19999) n, (SELECT * FROM events ORDER BY seq LIMIT 1) e;
+INSERT INTO webhook_deliveries (id, endpoint_id, event_id, seq, type, order_key, state)
+    SELECT gen_random_uuid(), t.organization_id(0), gen_random_uuid(), n, 'licence.created', t.organization_id(0),
+           CASE n WHEN 0 THEN 'pending' ELSE 'waiting' END FROM generate_series(0, 9999) n;
+INSERT INTO webhook_deliveries (id, endpoint_id, event_id, seq, type, order_key, state)
+    SELECT gen_random_uuid(), t.organization_id(0), gen_random_uuid(), n, 'licence.created', t.user_id(n), 'pending'
+      FROM generate_series(10000, 10999) n;
+INSERT INTO webhook_deliveries (id, endpoint_id, event_id, seq, type, order_key, state)
+    SELECT gen_random_uuid(), t.organization_id(n), e.id, e.seq, e.type, t.organization_id(n), 'pending'
+      FROM generate_series(1, 100) n, (SELECT * FROM events ORDER BY seq LIMIT 1) e;
 VACUUM ANALYZE;

@@ -131,7 +131,7 @@ plan() {
 
 # Of user 1, who is as the others, and of user 0, who has a quarter of all there is.
 plans() {
-	local app="'00000000-0000-7000-8000-0000000000aa'" who me doc ws run job mail sha
+	local app="'00000000-0000-7000-8000-0000000000aa'" who me doc ws run job mail sha org hook
 	sha="'\\x$(printf '0%.0s' {1..64})'"
 	job=$(sql -c 'SELECT quote_literal(id) FROM jobs LIMIT 1')
 	for who in 1 0; do
@@ -206,6 +206,22 @@ plans() {
 	plan MAIL_GIVEN_UP "($mail, 'bounced', 'why')"
 	plan MAIL_RETRY "($mail)"
 	plan MAIL_PRUNE ''
+	org=$(sql -c 'SELECT quote_literal(t.organization_id(0))')
+	hook=$(sql -c "SELECT quote_literal(id) FROM webhook_deliveries WHERE endpoint_id = $org AND state = 'pending' AND seq = 0")
+	plan WEBHOOK_LIST "($app, $org)"
+	plan WEBHOOK_BY_ID "($app, $org, $org)"
+	plan WEBHOOK_CREATE "($app, $org, gen_random_uuid(), 'https://example.com/', NULL, NULL, NULL, 'x', NULL, 20)"
+	plan WEBHOOK_UPDATE "($app, $org, $org, NULL, NULL, NULL, NULL, true)"
+	plan WEBHOOK_DELETE "($app, t.organization_id(5), t.organization_id(5))" # a quarter of all is the other's
+	plan WEBHOOK_ROTATE "($app, $org, $org, 'x', 24)"
+	plan WEBHOOK_TEST "($app, $org, $org)"
+	plan WEBHOOK_DELIVERIES "($app, $org, $org, NULL, NULL, NULL, 101)"
+	plan WEBHOOK_RESEND "($app, $org, $org, $hook)"
+	plan WEBHOOK_TAKE ''
+	plan WEBHOOK_SETTLE "($hook, 0, true, 200, NULL, '', 5, false)"
+	plan WEBHOOK_SETTLE "($hook, 0, false, 410, NULL, '', 5, false)"
+	plan WEBHOOK_RELEASE ''
+	plan WEBHOOK_PRUNE ''
 }
 
 # session NAME: a psql that is told its statements one after the other.

@@ -88,7 +88,9 @@ struct qn_board_route {
 	X(JOBS_DONE, "jobs_done_total", "Jobs finished.") \
 	X(JOBS_FAILED, "jobs_failed_total", "Attempts of jobs that failed.") \
 	X(MAILS_SENT, "mails_sent_total", "Mails that were taken over by a mail server.") \
-	X(MAILS_FAILED, "mails_failed_total", "Attempts to send a mail that failed.")
+	X(MAILS_FAILED, "mails_failed_total", "Attempts to send a mail that failed.") \
+	X(HOOKS_DELIVERED, "webhooks_delivered_total", "Deliveries that a webhook took.") \
+	X(HOOKS_FAILED, "webhooks_failed_total", "Attempts at a delivery that failed.")
 
 enum qn_board_counter {
 #define X(name, metric, help) QN_COUNT_##name,

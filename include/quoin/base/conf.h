@@ -84,7 +84,9 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "The longest that one call to a third party may take.") \
 	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \
-	    "Allow http:// and non-public addresses for identity providers: for local tries only.") \
+	    "Allow http:// and non-public addresses for identity providers and webhooks: for local tries only.") \
+	X(QUOIN_WEBHOOK_TIMEOUT_MS, INT, "10000", 100, 15000, true, \
+	    "The longest that one call to a webhook may take.") \
 	X(EMAIL_SERVER, STR, "", 0, 1000, true, \
 	    "Mail server: smtp://USER:PASSWORD@HOST:587 (with STARTTLS) or smtps://. Empty: SendGrid.") \
 	X(EMAIL_FROM, STR, "", 0, 320, true, "Sender of mail for an app whose file names none.") \

@@ -68,6 +68,8 @@
 	X(MEMBER_NOT_FOUND, 404, "member-not-found", "Member not found") \
 	X(INVITATION_NOT_FOUND, 404, "invitation-not-found", "Invitation not found") \
 	X(PASSKEY_NOT_FOUND, 404, "passkey-not-found", "Passkey not found") \
+	X(WEBHOOK_NOT_FOUND, 404, "webhook-not-found", "Webhook not found") \
+	X(DELIVERY_NOT_FOUND, 404, "delivery-not-found", "Delivery not found") \
 	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
 	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
 	X(VERSION_CONFLICT, 409, "version-conflict", \

@@ -28,7 +28,9 @@
 	X(CHANGE, "change", "switched on") \
 	X(METER, "meter", "API calls") \
 	X(USED, "used", "9000") \
-	X(LIMIT, "limit", "10000")
+	X(LIMIT, "limit", "10000") \
+	X(URL, "url", "example.com/hooks") \
+	X(REASON, "reason", "no call to it has succeeded for five days")
 
 enum qn_mail_var {
 #define X(var, name, example) QN_MAIL_VAR_##var,
@@ -62,6 +64,8 @@ enum qn_mail_var {
 	X(ACCOUNT_DELETION, "account-deletion", QN_MAIL_BIT(WHEN), "/account") \
 	X(QUOTA_NEAR, "quota-near", QN_MAIL_BIT(METER) | QN_MAIL_BIT(USED) | QN_MAIL_BIT(LIMIT), \
 	    "/billing") \
+	X(WEBHOOK_DISABLED, "webhook-disabled", QN_MAIL_BIT(URL) | QN_MAIL_BIT(REASON), \
+	    "/webhooks") \
 	X(TEST, "test", 0, "/")
 
 enum qn_mail_template {
