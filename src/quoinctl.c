@@ -25,6 +25,8 @@ static const struct ctl_verb verbs[] = {
     {"jobs", "list | retry ID", "show the queue, run a dead job again", ctl_jobs},
     {"mail", "list [--app APP] [--state S] | retry ID | test --app APP [--template T] ADDRESS",
 	"show mail, send it now, send a test", ctl_mail},
+    {"webhook", "add|list|remove|deliveries|resend --app APP [--org ORG] [URL | ID]",
+	"have a server told of events, show what it was told", ctl_webhook},
     {"routes", "[--json]", "list every route and who may call it", ctl_routes},
     {"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
     {"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},
