@@ -27,6 +27,7 @@ extern const struct qn_route_table org_table;
 extern const struct qn_route_table member_table;
 extern const struct qn_route_table invitation_table;
 extern const struct qn_route_table audit_table;
+extern const struct qn_route_table webhook_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -56,5 +57,6 @@ const struct qn_route_table *const qn_api_tables[] = {
     &member_table,
     &invitation_table,
     &audit_table,
+    &webhook_table,
     NULL,
 };

@@ -34,7 +34,12 @@ async function makeWorld() {
 	const [[passkey]] = await t.stack.rows(`SET session_replication_role = replica;
 		DELETE FROM passkeys WHERE user_id = '${owner.id}'; INSERT INTO passkeys (id, app_id, user_id, credential_id, public_key, name)
 		SELECT gen_random_uuid(), app_id, id, sha256(gen_random_uuid()::text::bytea), '', 'key' FROM users WHERE id = '${owner.id}' RETURNING id`, '-U', 'postgres');
-	world = { waiting, provider: 'google', org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), passkey_id: passkey, workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
+	const ofOrg = ok(await owner.as.post(`/api/v1/orgs/${org.id}/webhooks`, { url: 'http://127.0.0.1:9/' })).webhook.id;
+	await t.stack.rows('DELETE FROM webhook_endpoints WHERE organization_id IS NULL');
+	const ofApp = ok(await owner.as.post('/api/v1/admin/webhooks', { url: 'http://127.0.0.1:9/' })).webhook.id;
+	const delivery = async (id, base) => ok(await owner.as.post(`${base}/webhooks/${id}/test`)).delivery_id;
+	const staff = { webhook_id: ofApp, delivery_id: await delivery(ofApp, '/api/v1/admin') };
+	world = { staff, webhook_id: ofOrg, delivery_id: await delivery(ofOrg, `/api/v1/orgs/${org.id}`), waiting, provider: 'google', org_id: org.id, invitation_id: guest.id, tokens: welcome.map((i) => i.token), passkey_id: passkey, workspace_id: workspace.id, graph_id: graph.id, execution_id: execution.id, user_id: people.read.id, version: 1, key_id: key.id, session_id: session };
 }
 
 /** All of the owner's rows as one digest: an attack that changes anything changes it. */
@@ -49,6 +54,8 @@ const digest = () => t.stack.one(`
 		UNION ALL SELECT o::text FROM organizations o WHERE id = '${world.org_id}'
 		UNION ALL SELECT m::text FROM organization_members m WHERE organization_id = '${world.org_id}'
 		UNION ALL SELECT i::text FROM organization_invitations i WHERE organization_id = '${world.org_id}'
+		UNION ALL SELECT concat_ws('|', w.id, w.url, w.description, w.events, w.enabled, w.secret_sealed) FROM webhook_endpoints w WHERE organization_id = '${world.org_id}' OR id = '${world.staff.webhook_id}'
+		UNION ALL SELECT d.id::text FROM webhook_deliveries d WHERE endpoint_id = '${world.webhook_id}'
 		UNION ALL SELECT h::text FROM audit_heads h WHERE chain = '${world.org_id}'
 		UNION ALL SELECT p::text FROM passkeys p WHERE user_id = '${people.owner.id}'
 		UNION ALL SELECT s::text FROM document_shares s WHERE document_id = '${world.graph_id}'
@@ -58,8 +65,9 @@ const params = (route) => [...route.path.matchAll(/\{(\w+)\}/g)].map((m) => m[1]
 
 function target(route, ids = world) {
 	return route.path.replace(/\{(\w+)\}/g, (_, name) => {
-		assert.ok(ids[name] !== undefined, `${route.id}: what is a {${name}}? Say it in makeWorld()`);
-		return ids[name];
+		const id = (route.flags.includes('staff') ? ids.staff[name] : undefined) ?? ids[name];
+		assert.ok(id !== undefined, `${route.id}: what is a {${name}}? Say it in makeWorld()`);
+		return id;
 	});
 }
 
@@ -72,6 +80,8 @@ const bodies = {
 	WorkspaceChange: () => ({ name: `changed ${randomUUID()}` }),
 	InvitationNew: () => ({ email: `matrix.${randomUUID()}@example.com` }),
 	InvitationAccept: () => ({ token: world.tokens.pop() ?? newToken() }),
+	WebhookNew: () => ({ url: 'http://127.0.0.1:9/' }),
+	WebhookChange: () => ({ description: `changed ${randomUUID()}` }),
 	OrganizationChange: () => ({ name: `changed ${randomUUID()}` }),
 	ExecutionChange: () => ({ progress: 50 }),
 	PasswordChange: () => ({ new_password: `Matrix-${randomUUID()}` }),
@@ -129,7 +139,10 @@ before(async () => {
 	await t.stack.rows(`UPDATE users SET suspended_at = now() WHERE id = '${people.suspended.id}'; UPDATE users SET platform_role = 'admin' WHERE id = '${people.owner.id}'`);
 	await makeWorld();
 });
-after(() => t?.stop());
+after(async () => {
+	await t?.stack.rows('DELETE FROM webhook_endpoints');
+	await t?.stop();
+});
 
 describe('who has no right to be here at all', () => {
 	test('no token, a stranger’s word, an old one, one for somebody else, two kinds: refused on every route, nothing changed', async () => {
@@ -289,7 +302,7 @@ describe('who has a right, but not to this', () => {
 			problem(await call(people.stranger.as, route), 'organization-not-found');
 			// in his own, with what is another's
 			if (params(route).length > 1 || route.body === 'OwnerChange')
-				problem(await call(people.stranger.as, route, { ids: { ...world, org_id: his.id } }), 'member-not-found', 'invitation-not-found');
+				problem(await call(people.stranger.as, route, { ids: { ...world, org_id: his.id } }), 'member-not-found', 'invitation-not-found', 'webhook-not-found');
 		}
 		assert.equal(await digest(), was);
 	});

@@ -74,7 +74,7 @@ describe('staff', () => {
 		const cy = await account('cy');
 		const routes = JSON.parse(await stack.ctl('routes', '--json')).routes.filter((r) => r.flags.includes('staff'));
 		assert.ok(routes.length >= 5);
-		const call = (who, r, how) => who.request(r.method, r.path.replace('{user_id}', ann.id), how);
+		const call = (who, r, how) => who.request(r.method, r.path.replace(/\{\w+\}/g, ann.id), how);
 		for (const r of routes)
 			problem(await call(cy.as, r), 'denied');
 		await staff(cy, 'support');
