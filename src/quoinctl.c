@@ -16,7 +16,8 @@ static const struct ctl_verb verbs[] = {
 	"say what plan and limits somebody has", ctl_grant},
     {"org", "list|show|members|create|... --app APP [ORG ...]", "manage organizations", ctl_org},
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
-    {"keys", "rotate --app APP", "sign an app's tokens with a new key", ctl_keys},
+    {"keys", "rotate --app APP [--use license [--after DAYS] [--overlap DAYS]] | list [--app APP]",
+	"sign an app's tokens, or prove its licences, with a new key", ctl_keys},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
     {"sso",
 	"add --app APP --domain D [--org ORG] (--issuer URL --client-id ID | --metadata FILE) | "

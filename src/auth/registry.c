@@ -15,6 +15,7 @@ struct snapshot {
 	struct qn_arena *arena;
 	struct qn_app *apps;
 	size_t n;
+	qn_time until; /* when a key of ours retires */
 };
 
 struct qn_registry {
@@ -42,7 +43,7 @@ static void drop(struct snapshot *s)
 		for (size_t k = 0; k < s->apps[i].n; k++)
 			qn_jwks_free(s->apps[i].issuers[k].keys);
 	qn_arena_free(s->arena);
-	*s = (struct snapshot){NULL, NULL, 0};
+	*s = (struct snapshot){.arena = NULL};
 }
 
 void qn_registry_free(struct qn_registry *g)
@@ -387,27 +388,37 @@ static void read_issuer(struct snapshot *s, const struct issuer_row *row, struct
 		qn_log(QN_WARNING, "the keys of %s are of no use: %s", row->issuer, why);
 }
 
-/* Our own keys as one more issuer of the app. */
+/* The app's keys of one use as a JWK Set. Returns how many there are. */
+static size_t add_keys(struct qn_buf *b, const struct qn_app *app,
+    const struct signing_key_row *keys, size_t n, const char *use)
+{
+	size_t some = 0;
+
+	qn_buf_str(b, "{\"keys\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(keys[i].app_id, app->id) != 0 || strcmp(keys[i].use, use) != 0 ||
+		    (keys[i].retired_at != QN_TIME_NULL && keys[i].retired_at <= qn_now()))
+			continue;
+		qn_buf_str(b, some++ > 0 ? "," : "");
+		qn_buf_add(b, keys[i].public_jwk.p, keys[i].public_jwk.n);
+	}
+	qn_buf_str(b, "]}");
+	return some;
+}
+
+/* Our own keys for tokens as one more issuer of the app; those for licences are no issuer's. */
 static void read_own_keys(
     struct snapshot *s, struct qn_app *app, const struct signing_key_row *keys, size_t n)
 {
 	struct qn_buf text;
-	bool any = false;
 
 	qn_buf_init(&text, QN_JWKS_BYTES);
-	qn_buf_str(&text, "{\"keys\":[");
-	for (size_t i = 0; i < n; i++) {
-		if (strcmp(keys[i].app_id, app->id) != 0 ||
-		    (keys[i].retired_at != QN_TIME_NULL && keys[i].retired_at <= qn_now()))
-			continue;
-		if (any)
-			qn_buf_char(&text, ',');
-		qn_buf_add(&text, keys[i].public_jwk.p, keys[i].public_jwk.n);
-		any = true;
-	}
-	qn_buf_str(&text, "]}");
+	add_keys(&text, app, keys, n, SIGNING_LICENSES);
+	app->proof_jwks = qn_strndup(s->arena, text.p, text.n);
+	qn_buf_clear(&text);
+	size_t some = add_keys(&text, app, keys, n, SIGNING_TOKENS);
 	app->own_jwks = qn_strndup(s->arena, text.p, text.n);
-	if (any) {
+	if (some > 0) {
 		app->issuers[app->n++] = (struct qn_issuer){
 		    .policy = {.issuer = app->own_issuer,
 			.audiences = {app->own_audience},
@@ -449,12 +460,16 @@ static void build(const struct qn_registry *g, struct snapshot *s, struct qn_lis
 				read_issuer(s, &rows[i], &app->issuers[app->n++]);
 		read_own_keys(s, app, keys.items, keys.n);
 	}
+	const struct signing_key_row *key = keys.items;
+	for (size_t i = 0; i < keys.n; i++)
+		if (key[i].retired_at > qn_now() && key[i].retired_at < s->until)
+			s->until = key[i].retired_at;
 }
 
 enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct qn_arena *a)
 {
 	struct qn_list apps, issuers, keys;
-	struct snapshot fresh = {NULL, NULL, 0};
+	struct snapshot fresh = {.until = INT64_MAX};
 	uint32_t generation = g->board != NULL ? atomic_load(&g->board->apps_gen) : 0;
 
 	QN_TRY(app_list(db, a, &apps));
@@ -470,7 +485,7 @@ enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct q
 
 bool qn_registry_stale(const struct qn_registry *g)
 {
-	if (g->read_at == 0 || g->board == NULL ||
+	if (g->read_at == 0 || g->board == NULL || qn_now() >= g->now.until ||
 	    atomic_load(&g->board->apps_gen) != g->generation)
 		return true;
 	return !qn_board_live(g->board) && qn_mono_us() - g->read_at > UNHEARD_US;

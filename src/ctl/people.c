@@ -1,4 +1,4 @@
-/* keys, token, jobs. */
+/* token, jobs. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,23 +38,6 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 	enum qn_err e = qn_token_issue(c->arena, key, &claims, ret);
 	qn_signing_key_free(key);
 	return e;
-}
-
-int ctl_keys(struct ctl *c, int argc, char **argv)
-{
-	const char *slug = ctl_option(&argc, argv, "--app");
-
-	if (slug == NULL || argc != 1 || strcmp(argv[0], "rotate") != 0)
-		return ctl_usage("keys");
-	const char *id = ctl_has_secret(c) ? ctl_app_id(c, slug) : NULL;
-	if (id == NULL)
-		return CTL_FAILED;
-	enum qn_err e = qn_app_key_rotate(c->conf, c->db, c->arena, id);
-	if (e != QN_OK)
-		return ctl_fail(c, slug, e);
-	printf(
-	    "%s: a new key signs in ten seconds; the ones before are good for two hours\n", slug);
-	return CTL_OK;
 }
 
 int ctl_token(struct ctl *c, int argc, char **argv)

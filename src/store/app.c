@@ -38,17 +38,21 @@
 	    "SELECT coalesce(attempted_at > clock_timestamp() - interval '6 s' AND " \
 	    "(settled_at IS NULL OR settled_at < attempted_at), false) FROM issuers WHERE id = $1") \
 	X(SIGNING_KEY_LIST, FRESH, 0, \
-	    "SELECT kid, app_id, public_jwk, retired_at FROM signing_keys ORDER BY created_at DESC") \
-	X(SIGNING_KEY_CURRENT, FRESH, 1, \
-	    "SELECT kid, app_id, public_jwk, private_sealed, retired_at FROM signing_keys " \
-	    "WHERE app_id = $1 AND (retired_at IS NULL OR retired_at > now()) " \
-	    "ORDER BY created_at < clock_timestamp() - interval '10 seconds' DESC, created_at DESC LIMIT 1") \
-	X(SIGNING_KEY_RETIRE, WRITE, 1, \
-	    "UPDATE signing_keys SET retired_at = clock_timestamp() + interval '2 hours' " \
-	    "WHERE app_id = $1 AND retired_at IS NULL") \
-	X(SIGNING_KEY_ADD, WRITE, 4, \
-	    "INSERT INTO signing_keys (kid, app_id, algorithm, public_jwk, private_sealed) " \
-	    "VALUES ($1, $2, 'ES256', $3, $4)")
+	    "SELECT kid, app_id, use, public_jwk, created_at, signs_at, retired_at FROM signing_keys " \
+	    "ORDER BY created_at DESC") \
+	X(SIGNING_KEY_CURRENT, FRESH, 2, \
+	    "SELECT kid, app_id, use, public_jwk, private_sealed, created_at, signs_at, retired_at " \
+	    "FROM signing_keys WHERE app_id = $1 AND use = $2 AND (retired_at IS NULL OR retired_at > now()) " \
+	    "ORDER BY signs_at < clock_timestamp() DESC, " \
+	    "CASE WHEN signs_at < clock_timestamp() THEN created_at END DESC NULLS LAST, signs_at LIMIT 1") \
+	X(SIGNING_KEY_RETIRE, WRITE, 3, \
+	    "UPDATE signing_keys SET retired_at = clock_timestamp() + $3::bigint * interval '1 second' " \
+	    "WHERE app_id = $1 AND use = $2 AND " \
+	    "(retired_at IS NULL OR retired_at > clock_timestamp() + $3::bigint * interval '1 second')") \
+	X(SIGNING_KEY_ADD, WRITE, 7, \
+	    "INSERT INTO signing_keys (kid, app_id, use, algorithm, public_jwk, private_sealed, signs_at) " \
+	    "VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + $7::bigint * interval '1 second') " \
+	    "ON CONFLICT DO NOTHING")
 
 QN_STATEMENTS(app, APP_STMTS);
 
@@ -79,8 +83,11 @@ const struct qn_object issuer_row_object =
 static const struct qn_field signing_key_row_fields[] = {
     QN_FIELD(struct signing_key_row, kid, STR, 0, 0, 0, "Key id."),
     QN_FIELD(struct signing_key_row, app_id, UUID, 0, 0, 0, "App."),
+    QN_FIELD(struct signing_key_row, use, STR, 0, 0, 0, "What it signs."),
     QN_FIELD(struct signing_key_row, public_jwk, JSON, 0, 0, 0, "Public half."),
     QN_FIELD(struct signing_key_row, private_sealed, JSON, 0, 0, 0, "Private half, sealed."),
+    QN_FIELD(struct signing_key_row, created_at, TIME, 0, 0, 0, "When it was made."),
+    QN_FIELD(struct signing_key_row, signs_at, TIME, 0, 0, 0, "From when it signs."),
     QN_FIELD(struct signing_key_row, retired_at, TIME, 0, 0, 0, "When it was retired."),
 };
 const struct qn_object signing_key_row_object =
@@ -193,30 +200,33 @@ enum qn_err issuer_settle(
 	    db, a, app_set, ISSUER_SETTLE, &rows, qn_a_str(id), qn_a_json(jwks), qn_a_str(failure));
 }
 
-enum qn_err signing_key_current(
-    struct qn_db *db, struct qn_arena *a, const char *app_id, struct signing_key_row *ret)
+enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char *app_id,
+    const char *use, struct signing_key_row *ret)
 {
 	struct qn_rows *rows;
 
-	QN_TRY(QN_EXEC(db, a, app_set, SIGNING_KEY_CURRENT, &rows, qn_a_str(app_id)));
+	QN_TRY(
+	    QN_EXEC(db, a, app_set, SIGNING_KEY_CURRENT, &rows, qn_a_str(app_id), qn_a_str(use)));
 	if (qn_rows_n(rows) == 0)
 		return QN_NOT_FOUND;
 	qn_rows_get(rows, 0, &signing_key_row_object, ret);
 	return QN_OK;
 }
 
-enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid,
-    const char *app_id, struct qn_span public_jwk, struct qn_span private_sealed)
+enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const struct signing_key_new *k)
 {
 	struct qn_rows *rows;
 
-	return QN_EXEC(db, a, app_set, SIGNING_KEY_ADD, &rows, qn_a_str(kid), qn_a_str(app_id),
-	    qn_a_json(public_jwk), qn_a_bytes(private_sealed.p, private_sealed.n));
+	return QN_EXEC(db, a, app_set, SIGNING_KEY_ADD, &rows, qn_a_str(k->kid),
+	    qn_a_str(k->app_id), qn_a_str(k->use), qn_a_str(k->algorithm), qn_a_json(k->public_jwk),
+	    qn_a_bytes(k->private_sealed.p, k->private_sealed.n), qn_a_i64(k->signs_in_s));
 }
 
-enum qn_err signing_key_retire(struct qn_db *db, struct qn_arena *a, const char *app_id)
+enum qn_err signing_key_retire(
+    struct qn_db *db, struct qn_arena *a, const char *app_id, const char *use, int64_t in_s)
 {
 	struct qn_rows *rows;
 
-	return QN_EXEC(db, a, app_set, SIGNING_KEY_RETIRE, &rows, qn_a_str(app_id));
+	return QN_EXEC(db, a, app_set, SIGNING_KEY_RETIRE, &rows, qn_a_str(app_id), qn_a_str(use),
+	    qn_a_i64(in_s));
 }

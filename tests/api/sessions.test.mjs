@@ -426,7 +426,7 @@ describe('keys that sign', () => {
 			const now = await kids();
 			return now.length > was.length && was.every((k) => now.includes(k));
 		});
-		await stack.rows(`UPDATE signing_keys SET created_at = created_at - interval '1 minute'`);
+		await stack.rows(`UPDATE signing_keys SET signs_at = signs_at - interval '1 minute'`);
 		const kid = async () => JSON.parse(Buffer.from((await signIn(ada)).access_token.split('.')[0], 'base64url')).kid;
 		await until('the new key signs', async () => !was.includes(await kid()));
 		done = true;

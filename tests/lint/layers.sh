@@ -43,7 +43,7 @@ only lasso/ src/saml/
 only libxml/ src/saml/
 only curl/ src/net/
 only jwt src/auth/
-only sodium src/auth/password.c
+only sodium src/auth/password.c src/auth/proofkey.c
 only liboath/ src/auth/totp.c
 only qrencode src/auth/qr.c
 only fido src/auth/cosekey.c

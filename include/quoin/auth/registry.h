@@ -27,8 +27,9 @@ struct qn_app {
 	const char *id, *slug, *name;
 	const char *own_issuer, *own_audience; /* of the tokens that Quoin issues for it */
 	const char *own_jwks;                  /* text of its /.well-known/jwks.json */
-	const char *id_prefix;                 /* "usr_" in a dialect that shows one, else "" */
-	bool tier_upper;                       /* tiers are shown as FREE, PRO */
+	const char *proof_jwks;      /* text of its /.well-known/quoin-licence-keys.json */
+	const char *id_prefix;       /* "usr_" in a dialect that shows one, else "" */
+	bool tier_upper;             /* tiers are shown as FREE, PRO */
 	const char *unauthenticated; /* what its clients read who nobody is; NULL: as ever */
 	const char *key_prefix;      /* of its API keys; "": it has none */
 	int64_t token_lifetime_s;

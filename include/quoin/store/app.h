@@ -17,11 +17,23 @@ struct issuer_row {
 	const char *failure;
 };
 
+/* What a key signs: `use` of signing_keys. */
+#define SIGNING_TOKENS   "token"   /* ES256 */
+#define SIGNING_LICENSES "license" /* EdDSA (Ed25519) */
+
 struct signing_key_row {
-	const char *kid, *app_id;
+	const char *kid, *app_id, *use;
 	struct qn_span public_jwk;
 	struct qn_span private_sealed;
-	qn_time retired_at;
+	qn_time created_at;
+	qn_time signs_at;   /* published before, but it signs nothing yet */
+	qn_time retired_at; /* published no longer; QN_TIME_NULL while there is none after it */
+};
+
+struct signing_key_new {
+	const char *kid, *app_id, *use, *algorithm;
+	struct qn_span public_jwk, private_sealed;
+	int64_t signs_in_s;
 };
 
 extern const struct qn_object app_row_object, issuer_row_object, signing_key_row_object;
@@ -58,13 +70,17 @@ enum qn_err issuer_under_way(
 enum qn_err issuer_by_id(
     struct qn_db *db, struct qn_arena *a, const char *id, struct issuer_row *ret) QN_MUST_CHECK;
 
-/* The newest key of an app that signs: ten seconds old, when there is one; sealed half included. QN_NOT_FOUND. */
+/*
+ * The newest key of an app and a use whose time to sign has come, else the one whose time comes first; sealed half
+ * included. QN_NOT_FOUND.
+ */
 enum qn_err signing_key_current(struct qn_db *db, struct qn_arena *a, const char *app_id,
-    struct signing_key_row *ret) QN_MUST_CHECK;
-/* All of the app's keys that are not retired yet will be, two hours from now. */
-enum qn_err signing_key_retire(
-    struct qn_db *db, struct qn_arena *a, const char *app_id) QN_MUST_CHECK;
-enum qn_err signing_key_add(struct qn_db *db, struct qn_arena *a, const char *kid,
-    const char *app_id, struct qn_span public_jwk, struct qn_span private_sealed) QN_MUST_CHECK;
+    const char *use, struct signing_key_row *ret) QN_MUST_CHECK;
+/* None of the app's keys of that use outlives in_s seconds from now. */
+enum qn_err signing_key_retire(struct qn_db *db, struct qn_arena *a, const char *app_id,
+    const char *use, int64_t in_s) QN_MUST_CHECK;
+/* Nothing when somebody else has just made the app's one licence key that is not retired. */
+enum qn_err signing_key_add(
+    struct qn_db *db, struct qn_arena *a, const struct signing_key_new *k) QN_MUST_CHECK;
 
 #endif
