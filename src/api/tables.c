@@ -28,6 +28,7 @@ extern const struct qn_route_table member_table;
 extern const struct qn_route_table invitation_table;
 extern const struct qn_route_table audit_table;
 extern const struct qn_route_table webhook_table;
+extern const struct qn_route_table proof_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -58,5 +59,6 @@ const struct qn_route_table *const qn_api_tables[] = {
     &invitation_table,
     &audit_table,
     &webhook_table,
+    &proof_table,
     NULL,
 };

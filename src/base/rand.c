@@ -118,30 +118,44 @@ void qn_wipe(void *p, size_t n)
 		OPENSSL_cleanse(p, n);
 }
 
-static const char b64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define B64_COMMON "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-size_t qn_b64url_encode(const void *data, size_t n, char *out)
+static size_t encode(const char *alphabet, const uint8_t *p, size_t n, char *out)
 {
-	const uint8_t *p = data;
 	char *o = out;
 	size_t i = 0;
 
 	for (; i + 2 < n; i += 3) {
-		*o++ = b64url[p[i] >> 2];
-		*o++ = b64url[(p[i] & 3) << 4 | p[i + 1] >> 4];
-		*o++ = b64url[(p[i + 1] & 15) << 2 | p[i + 2] >> 6];
-		*o++ = b64url[p[i + 2] & 63];
+		*o++ = alphabet[p[i] >> 2];
+		*o++ = alphabet[(p[i] & 3) << 4 | p[i + 1] >> 4];
+		*o++ = alphabet[(p[i + 1] & 15) << 2 | p[i + 2] >> 6];
+		*o++ = alphabet[p[i + 2] & 63];
 	}
 	if (n - i == 1) {
-		*o++ = b64url[p[i] >> 2];
-		*o++ = b64url[(p[i] & 3) << 4];
+		*o++ = alphabet[p[i] >> 2];
+		*o++ = alphabet[(p[i] & 3) << 4];
 	} else if (n - i == 2) {
-		*o++ = b64url[p[i] >> 2];
-		*o++ = b64url[(p[i] & 3) << 4 | p[i + 1] >> 4];
-		*o++ = b64url[(p[i + 1] & 15) << 2];
+		*o++ = alphabet[p[i] >> 2];
+		*o++ = alphabet[(p[i] & 3) << 4 | p[i + 1] >> 4];
+		*o++ = alphabet[(p[i + 1] & 15) << 2];
 	}
 	*o = '\0';
 	return (size_t)(o - out);
+}
+
+size_t qn_b64url_encode(const void *p, size_t n, char *out)
+{
+	return encode(B64_COMMON "-_", p, n, out);
+}
+
+size_t qn_b64_encode(const void *p, size_t n, char *out)
+{
+	size_t len = encode(B64_COMMON "+/", p, n, out);
+
+	while (len % 4 != 0)
+		out[len++] = '=';
+	out[len] = '\0';
+	return len;
 }
 
 static int b64url_value(char c)

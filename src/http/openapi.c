@@ -291,6 +291,9 @@ static void parameters(struct qn_buf *b, const struct qn_route *r)
 	    "The ETag of the version that was edited.", &first);
 	header_param(b, QN_R_ETAG, r->flags, "If-None-Match",
 	    "An ETag that the client has: 304 when it is still right.", &first);
+	header_param(b, QN_R_SIGNED, r->flags, "Quoin-Nonce",
+	    "8 to 128 characters of base64: the reply is signed (RFC 9421), with them as its nonce.",
+	    &first);
 	qn_buf_char(b, ']');
 }
 
@@ -331,13 +334,22 @@ static void error_response(struct qn_buf *b, const enum qn_err *errors, size_t n
 		      "{\"$ref\":\"#/components/schemas/Problem\"}}}}");
 }
 
+static const char signed_headers[] =
+    "\"headers\":{\"Signature-Input\":{\"schema\":{\"type\":\"string\"},"
+    "\"description\":\"RFC 9421, when it was asked for: of status, content-digest and date.\"},"
+    "\"Signature\":{\"schema\":{\"type\":\"string\"}},"
+    "\"Content-Digest\":{\"schema\":{\"type\":\"string\"}}},";
+
 static void success(struct qn_buf *b, const struct qn_route *r)
 {
 	if (r->flags & QN_R_REDIRECT) {
 		qn_buf_str(b, "\"302\":{\"description\":\"Go on there.\"}");
 		return;
 	}
-	qn_buf_str(b, "\"200\":{\"description\":\"Done.\",\"content\":{");
+	qn_buf_str(b, "\"200\":{\"description\":\"Done.\",");
+	if (r->flags & QN_R_SIGNED)
+		qn_buf_str(b, signed_headers);
+	qn_buf_str(b, "\"content\":{");
 	if (r->reply != NULL) {
 		qn_buf_str(b, "\"application/json\":{\"schema\":");
 		reference(b, r->reply, suffix_of((r->flags & QN_R_CAMEL) != 0));
@@ -483,7 +495,7 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 	static const char *const auths[] = {"public", "user", "local", "key", NULL};
 	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged",
 	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", "form",
-	    "pick", NULL};
+	    "pick", "signed", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 

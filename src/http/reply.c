@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "quoin/auth/httpsig.h"
+
 /* JSON shorter than this is copied into the text; longer is left where it is. */
 enum { SESSION_S = 30 * 86400, FLOW_S = 600 };
 enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192, LINK_BYTES = 4096 };
@@ -23,6 +25,20 @@ size_t qn_reply_text_n(const struct qn_reply_text *t)
 
 	for (size_t i = 0; i < t->gaps; i++)
 		n += t->gap[i].bytes.n;
+	return n;
+}
+
+size_t qn_reply_pieces(const struct qn_reply_text *t, struct qn_span out[2 * QN_REPLY_GAPS + 1])
+{
+	size_t at = 0, n = 0;
+
+	for (size_t i = 0; i < t->gaps; i++) {
+		out[n++] = (struct qn_span){t->text.p + at, t->gap[i].at - at};
+		out[n++] = t->gap[i].bytes;
+		at = t->gap[i].at;
+	}
+	if (t->text.n > at)
+		out[n++] = (struct qn_span){t->text.p + at, t->text.n - at};
 	return n;
 }
 
@@ -387,8 +403,44 @@ static void add_line(struct qn_buf *h, const char *name, const char *value)
 	qn_buf_str(h, "\r\n");
 }
 
-static void add_header(
-    struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status, size_t n)
+/* A signed reply is to one request; what anyone may keep has no caller. */
+static void add_cache_control(struct qn_buf *h, const struct qn_request *r, enum qn_err e)
+{
+	bool good = e == QN_OK || e == QN_NOT_MODIFIED;
+
+	if (r->signer == NULL && good && r->route->fresh_s > 0)
+		qn_buf_printf(h, "Cache-Control: public, max-age=%d\r\n", r->route->fresh_s);
+	else
+		qn_buf_str(h, r->etag != NULL && r->signer == NULL
+				  ? "Cache-Control: private, no-cache\r\n"
+				  : "Cache-Control: no-store\r\n");
+}
+
+/* RFC 9421 (auth/httpsig.h). What cannot be signed goes out unsigned, and a client that asked will not take it. */
+static void add_signature(
+    struct qn_buf *h, const struct qn_request *r, int status, const struct qn_reply_text *t)
+{
+	struct qn_span pieces[2 * QN_REPLY_GAPS + 1];
+	struct qn_signature_fields f;
+	size_t n = qn_reply_pieces(t, pieces);
+
+	if (r->signer == NULL || status == 304 ||
+	    !qn_sign_reply(r->signer,
+		&(struct qn_signed_reply){.status = status,
+		    .body = pieces,
+		    .pieces = n,
+		    .nonce = r->nonce,
+		    .at = qn_now()},
+		&f))
+		return;
+	add_line(h, "Date: ", f.date);
+	add_line(h, "Content-Digest: ", f.digest);
+	add_line(h, "Signature-Input: ", f.input);
+	add_line(h, "Signature: ", f.signature);
+}
+
+static void add_header(struct qn_buf *h, const struct qn_request *r, enum qn_err e, int status,
+    const struct qn_reply_text *t)
 {
 	if (status != 200)
 		qn_buf_printf(h, "Status: %d %s\r\n", status, status_title(status));
@@ -396,7 +448,7 @@ static void add_header(
 	if (status != 304) {
 		add_line(h, "Content-Type: ", content_type(r, e));
 		qn_buf_str(h, "Content-Length: ");
-		qn_buf_i64(h, (int64_t)n);
+		qn_buf_i64(h, (int64_t)qn_reply_text_n(t));
 		qn_buf_str(h, "\r\n");
 	}
 	if (r->etag != NULL) /* on a conflict too: it names the version that is there */
@@ -409,8 +461,8 @@ static void add_header(
 	add_cookie(h, "__Host-flow", r->set_flow, FLOW_S);
 	if (r->replayed)
 		qn_buf_str(h, "Idempotent-Replayed: true\r\n");
-	qn_buf_str(h, r->etag != NULL ? "Cache-Control: private, no-cache\r\n"
-				      : "Cache-Control: no-store\r\n");
+	add_cache_control(h, r, e);
+	add_signature(h, r, status, t);
 	add_limits(h, &r->limits);
 	add_error_headers(h, r, e, status);
 	qn_buf_str(h, "\r\n");
@@ -418,15 +470,11 @@ static void add_header(
 
 static void send_body(struct qn_request *r, const struct qn_reply_text *t)
 {
-	size_t at = 0;
+	struct qn_span pieces[2 * QN_REPLY_GAPS + 1];
+	size_t n = qn_reply_pieces(t, pieces);
 
-	for (size_t i = 0; i < t->gaps; i++) {
-		qn_fcgi_write(r->fcgi, t->text.p + at, t->gap[i].at - at);
-		qn_fcgi_write(r->fcgi, t->gap[i].bytes.p, t->gap[i].bytes.n);
-		at = t->gap[i].at;
-	}
-	if (t->text.n > at)
-		qn_fcgi_write(r->fcgi, t->text.p + at, t->text.n - at);
+	for (size_t i = 0; i < n; i++)
+		qn_fcgi_write(r->fcgi, pieces[i].p, pieces[i].n);
 }
 
 bool qn_reply_send(struct qn_request *r, enum qn_err e, int status, const struct qn_reply_text *t)
@@ -438,7 +486,7 @@ bool qn_reply_send(struct qn_request *r, enum qn_err e, int status, const struct
 		qn_buf_printf(&h, "X-Request-Id: %s\r\nX-Accel-Redirect: @%s\r\n\r\n", r->id,
 		    r->route->pool == QN_POOL_API ? "slow" : qn_pool_name(r->route->pool));
 	else
-		add_header(&h, r, e, status, qn_reply_text_n(t));
+		add_header(&h, r, e, status, t);
 	qn_fcgi_write(r->fcgi, h.p, h.n);
 	qn_buf_done(&h);
 	if (!r->escalate && !r->head && status != 304)

@@ -132,6 +132,11 @@ static const char *row_fault(const struct qn_route *r)
 		return "a form is for a body, and for those who show nothing else";
 	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_UNKEPT)) == 0)
 		return "a POST must honour Idempotency-Key";
+	if (r->fresh_s != 0 && (r->fresh_s < 0 || r->method != QN_GET || r->auth != QN_AUTH_PUBLIC))
+		return "what others may keep is for everybody, and asked for with GET";
+	if ((r->flags & QN_R_SIGNED) && !(r->auth & (QN_AUTH_USER | QN_AUTH_KEY)) &&
+	    r->missing == QN_OK && !(r->flags & QN_R_APP))
+		return "its replies are signed by an app that it does not know";
 	if ((r->flags & QN_R_PAGED) && r->query == NULL)
 		return "it has pages and no query to ask for them";
 	const char *fault = path_fault(r);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "quoin/auth/httpsig.h"
 #include "quoin/base/log.h"
 #include "quoin/http/reply.h"
 
@@ -48,6 +49,7 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	s->auth = qn_auth_new(c, spec->board);
 	s->limits = open_limits(s);
 	s->routes = qn_routes_new(spec->tables);
+	s->proof_keys = qn_proof_ring_new(c);
 	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
 	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
 	if (spec->pool == QN_POOL_SLOW)
@@ -64,6 +66,7 @@ void qn_server_free(struct qn_server *s)
 	qn_limits_free(s->limits);
 	qn_tally_close(s->own_tally);
 	qn_breached_close(s->breached);
+	qn_proof_ring_free(s->proof_keys);
 	qn_routes_free(s->routes);
 	qn_auth_free(s->auth);
 	qn_cache_free(s->cache);
@@ -101,6 +104,30 @@ const struct qn_hasher *qn_server_hasher(const struct qn_server *s)
 const struct qn_breached *qn_server_breached(const struct qn_server *s)
 {
 	return s->breached;
+}
+
+enum qn_err qn_server_proof_key(struct qn_request *r, const struct qn_proof_key **ret)
+{
+	struct qn_server *s = r->server;
+
+	return qn_proof_ring_get(s->proof_keys, r->db, r->arena, r->who.app->id,
+	    qn_registry_generation(qn_auth_registry(s->auth)), ret);
+}
+
+/* A caller asks for a signature with a nonce, or with RFC 9421's Accept-Signature: it costs as much as all the rest. */
+static enum qn_err find_signer(struct qn_request *r)
+{
+	const char *nonce = qn_fcgi_param(r->fcgi, "HTTP_QUOIN_NONCE");
+
+	if (!(r->route->flags & QN_R_SIGNED) ||
+	    (nonce == NULL && qn_fcgi_param(r->fcgi, "HTTP_ACCEPT_SIGNATURE") == NULL))
+		return QN_OK;
+	if (nonce != NULL && !qn_nonce_ok(nonce)) {
+		r->why = "Quoin-Nonce is not 8 to 128 characters of base64";
+		return QN_BAD_REQUEST;
+	}
+	r->nonce = nonce;
+	return qn_server_proof_key(r, &r->signer);
 }
 
 static enum qn_err match(struct qn_request *r)
@@ -178,6 +205,7 @@ static enum qn_err handle(struct qn_request *r)
 		QN_TRY(qn_guard(r));
 	if (r->escalate)
 		return QN_OK;
+	QN_TRY(find_signer(r));
 	QN_TRY(qn_request_body(r));
 	QN_TRY(qn_body_decode(r));
 	QN_TRY(run(r));

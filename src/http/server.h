@@ -2,6 +2,7 @@
 #ifndef QUOIN_HTTP_SERVER_PRIVATE_H
 #define QUOIN_HTTP_SERVER_PRIVATE_H
 
+#include "quoin/auth/proofring.h"
 #include "quoin/base/conf.h"
 #include "quoin/http/request.h"
 #include "quoin/http/server.h"
@@ -16,6 +17,7 @@ struct qn_server {
 	struct qn_tally *own_tally; /* where the spec has none */
 	struct qn_limits *limits;
 	struct qn_routes *routes;
+	struct qn_proof_ring *proof_keys;
 	struct qn_hasher hasher;
 	struct qn_breached *breached; /* NULL: there is no list, or this is not the slow pool */
 };

@@ -28,6 +28,9 @@ bool qn_equal_ct(const void *a, const void *b, size_t n);
 /* Not optimised away. */
 void qn_wipe(void *p, size_t n);
 
+/* Base64 with padding (RFC 4648 §4). `out` holds 4n/3+5 bytes. Returns bytes written. */
+size_t qn_b64_encode(const void *p, size_t n, char *out);
+
 /* Base64url without padding (RFC 7515 §2). Decoding refuses padding, other alphabets and spare bits
  * that are not zero. `out` holds 4n/3+2 bytes for encode, 3n/4+1 for decode. Returns bytes written;
  * decode returns -1 when it is refused. */

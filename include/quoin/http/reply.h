@@ -20,6 +20,8 @@ struct qn_reply_text {
 void qn_reply_text_init(struct qn_reply_text *t);
 void qn_reply_text_done(struct qn_reply_text *t);
 size_t qn_reply_text_n(const struct qn_reply_text *t); /* bytes in all */
+/* All of it in order; returns how many pieces there are. */
+size_t qn_reply_pieces(const struct qn_reply_text *t, struct qn_span out[2 * QN_REPLY_GAPS + 1]);
 
 /* Prints `src` by its table. */
 void qn_reply_object(

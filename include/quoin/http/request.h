@@ -6,6 +6,7 @@
 
 #include "quoin/auth/limit.h"
 #include "quoin/auth/principal.h"
+#include "quoin/auth/proofkey.h"
 #include "quoin/base/arena.h"
 #include "quoin/http/accept.h"
 #include "quoin/http/route.h"
@@ -61,7 +62,9 @@ struct qn_request {
 	int64_t retry_after_s; /* of an error; 0: that of its kind */
 	struct qn_limit_state limits;
 	bool replayed, escalate;
-	const char *why; /* for the log only */
+	const struct qn_proof_key *signer; /* of the reply; NULL: it is not signed */
+	const char *nonce;                 /* of the request, for the signature; NULL: none */
+	const char *why;                   /* for the log only */
 	struct qn_fault faults[QN_FAULTS];
 	size_t nfaults;
 };

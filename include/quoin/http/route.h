@@ -48,6 +48,8 @@ enum {
 	    1 << 12, /* a POST whose reply holds a secret: it is kept for no Idempotency-Key */
 	QN_R_FORM = 1 << 13, /* the body may be a form, as RFC 6749 has it; never with a cookie */
 	QN_R_PICK = 1 << 14, /* members of the body that the table does not know are left alone */
+	QN_R_SIGNED =
+	    1 << 15, /* replies are signed by the app's key for licences, when asked to be */
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };
@@ -71,6 +73,7 @@ struct qn_route {
 	const struct qn_object *query, *body, *reply;
 	size_t body_max;                     /* bytes */
 	const char *content_type;            /* of a reply that is not JSON by `reply` */
+	int fresh_s;                         /* anyone may keep its reply for so long; 0 nobody */
 	enum qn_err errors[QN_ROUTE_ERRORS]; /* those that the rest of the row does not imply */
 	qn_handler *handler;
 };

@@ -13,6 +13,8 @@
 #include "quoin/http/route.h"
 
 struct qn_server;
+struct qn_request;
+struct qn_proof_key;
 
 struct qn_server_spec {
 	enum qn_pool pool;
@@ -37,6 +39,12 @@ const struct qn_board *qn_server_board(const struct qn_server *s);
 const struct qn_routes *qn_server_routes(const struct qn_server *s);
 struct qn_limits *qn_server_limits(const struct qn_server *s);
 const struct qn_hasher *qn_server_hasher(const struct qn_server *s);
+/*
+ * The key that licences of the request's app are proved with now, until the request is over (auth/proof.h). QN_DB_DOWN;
+ * QN_INTERNAL: it was sealed under another QUOIN_SECRET_KEY.
+ */
+enum qn_err qn_server_proof_key(
+    struct qn_request *r, const struct qn_proof_key **ret) QN_MUST_CHECK;
 /* The list of breached passwords: NULL when there is none, and outside the slow pool. */
 const struct qn_breached *qn_server_breached(const struct qn_server *s);
 
