@@ -42,6 +42,6 @@ copy_web() {
 
 verb_format() {
 	need clang-format
-	find "$SRC/src" "$SRC/include" "$SRC/tests" -path '*/node_modules' -prune -o -name '*.[ch]' -print0 |
+	find "$SRC/src" "$SRC/include" "$SRC/tests" "$SRC/verify" -path '*/node_modules' -prune -o -name '*.[ch]' -print0 |
 		xargs -0 clang-format -i
 }

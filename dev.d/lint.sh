@@ -27,7 +27,7 @@ verb_lint() {
 }
 
 sources() {
-	find src include tests -name node_modules -prune -o -name "$1" -print | sort
+	find src include tests verify -name node_modules -prune -o -name "$1" -print | sort
 }
 
 lint_format() {
