@@ -41,6 +41,11 @@ void qn_proof_ring_free(struct qn_proof_ring *ring)
 	free(ring);
 }
 
+static bool holds(const struct slot *s, const char *app_id)
+{
+	return s->key != NULL && strcmp(s->app_id, app_id) == 0;
+}
+
 /* The app's own place, else an empty one, else that of the key that was read longest ago. */
 static struct slot *slot_of(struct qn_proof_ring *ring, const char *app_id)
 {
@@ -48,7 +53,7 @@ static struct slot *slot_of(struct qn_proof_ring *ring, const char *app_id)
 
 	for (size_t i = 0; i < KEYS; i++) {
 		struct slot *s = &ring->slot[i];
-		if (s->key != NULL && strcmp(s->app_id, app_id) == 0)
+		if (holds(s, app_id))
 			return s;
 		if (oldest->key != NULL && (s->key == NULL || s->read_at < oldest->read_at))
 			oldest = s;
@@ -61,25 +66,33 @@ static void release(void *key)
 	qn_proof_key_free(key);
 }
 
-enum qn_err qn_proof_ring_get(struct qn_proof_ring *ring, struct qn_db *db, struct qn_arena *a,
-    const char *app_id, uint32_t generation, const struct qn_proof_key **ret)
+/* The one before goes with the request, which may be using it. */
+static void put(struct slot *s, struct qn_arena *a, const struct qn_app *app, uint32_t generation,
+    struct qn_proof_key *key)
 {
-	struct slot *s = slot_of(ring, app_id);
-	bool mine = s->key != NULL && strcmp(s->app_id, app_id) == 0;
+	qn_keep(a, release, s->key);
+	*s = (struct slot){.generation = generation, .read_at = qn_mono_us(), .key = key};
+	snprintf(s->app_id, sizeof(s->app_id), "%s", app->id);
+}
+
+enum qn_err qn_proof_ring_get(struct qn_proof_ring *ring, struct qn_db *db, struct qn_arena *a,
+    const struct qn_app *app, uint32_t generation, const struct qn_proof_key **ret)
+{
+	struct slot *s = slot_of(ring, app->id);
+	bool mine = holds(s, app->id);
 	struct qn_proof_key *fresh = NULL;
 
-	if (!mine || s->generation != generation || qn_mono_us() - s->read_at > READ_AGAIN_US) {
-		enum qn_err e = qn_app_proof_key(ring->conf, db, a, app_id, &fresh);
-		if (e != QN_OK && !(mine && e == QN_DB_DOWN))
-			return e;
+	if (mine && s->generation == generation && qn_mono_us() - s->read_at <= READ_AGAIN_US) {
+		*ret = s->key;
+		return QN_OK;
 	}
-	if (fresh != NULL) {
-		qn_keep(a, release, s->key); /* somebody may be using it in this request */
-		s->key = fresh;
-		s->generation = generation;
-		s->read_at = qn_mono_us();
-		snprintf(s->app_id, sizeof(s->app_id), "%s", app_id);
-	}
-	*ret = s->key;
+	enum qn_err e = qn_app_proof_key(ring->conf, db, a, app->id, &fresh);
+	if (e != QN_OK && !(mine && e == QN_DB_DOWN))
+		return e;
+	if (fresh != NULL && strstr(app->proof_jwks, qn_proof_key_kid(fresh)) != NULL)
+		put(s, a, app, generation, fresh);
+	else if (fresh != NULL)
+		qn_keep(a, release, fresh);
+	*ret = fresh != NULL ? fresh : s->key;
 	return QN_OK;
 }

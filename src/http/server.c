@@ -110,7 +110,7 @@ enum qn_err qn_server_proof_key(struct qn_request *r, const struct qn_proof_key 
 {
 	struct qn_server *s = r->server;
 
-	return qn_proof_ring_get(s->proof_keys, r->db, r->arena, r->who.app->id,
+	return qn_proof_ring_get(s->proof_keys, r->db, r->arena, r->who.app,
 	    qn_registry_generation(qn_auth_registry(s->auth)), ret);
 }
 

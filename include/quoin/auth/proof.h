@@ -102,7 +102,7 @@ enum qn_err qn_proof_revocations(struct qn_arena *a, const struct qn_proof_key *
  */
 struct qn_activation {
 	const char *product, *key, *machine, *nonce;
-	const char *name; /* NULL: none; UTF-8, at most 200 characters are kept by nobody here */
+	const char *name; /* NULL: none; UTF-8 of any length, for people, and in no file */
 };
 
 #define QN_ACTIVATION_MOST ((size_t)16 << 10) /* bytes of a request */
