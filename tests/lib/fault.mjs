@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import process from 'node:process';
 
+import { Callers } from './callers.mjs';
 import { Copy, POOLS, signal } from './copy.mjs';
 import { Ledger } from './ledger.mjs';
 import { setup } from './setup.mjs';
@@ -140,25 +141,36 @@ async function judge(b, ledger) {
 }
 
 /**
- * fault('F01', 'kill -9 of a worker', async (b, ledger, t) => figures): runs it under load and judges.
- * What the body returns is printed beside the verdict.
+ * fault('F01', 'kill -9 of a worker', async (b, ledger, t, callers) => figures): runs it under load and judges.
+ * What the body returns is printed beside the verdict. `callers`: true, or options of theirs: they call, too.
  */
-export function fault(id, what, body, options = {}) {
+export function fault(id, what, body, { callers: wanted, ...options } = {}) {
 	test(`${id} ${what}`, { timeout: 1_800_000 }, async (t) => {
 		const b = await bench();
+		const callers = wanted && await Callers.start(b.t.stack, wanted === true ? {} : wanted);
 		const ledger = await load(options);
 		let figures;
 		try {
 			await ledger.during(60);
-			figures = await body(b, ledger, t);
+			figures = await body(b, ledger, t, callers);
 			figures ??= {};
 		} finally {
-			await b.cleanUp().finally(() => figures === undefined && ledger.stop()); // where it failed, nothing runs on
+			// Where it failed, nothing runs on.
+			await b.cleanUp().finally(() => figures === undefined && Promise.all([ledger.stop(), callers?.stop()]));
 		}
 		const { green, verdict } = await judge(b, ledger);
 		const said = Object.entries({ ...figures, 'health green after': `${green} ms` }).map(([k, v]) => `${k}: ${v}`);
 		t.diagnostic(`${id}: lost ${verdict.failures.length} of ${verdict.acked} acknowledged writes (${verdict.unknown} not acknowledged, ${ledger.notes.length} requests); ${said.join('; ')}`);
+		if (callers)
+			await judgeCallers(id, callers, t);
 	});
+}
+
+async function judgeCallers(id, callers, t) {
+	const v = await callers.verdict();
+	t.diagnostic(`${id}: ${v.made} credentials were acknowledged and ${v.ended} ends of them; ${v.asked} requests, ${v.failed} without an answer; refused wrongly or let in wrongly: ${v.failures.length}; the end of one was heard of within ${v.heard} ms`);
+	assert.deepEqual(v.failures, [], 'the callers were lied to');
+	assert.ok(v.ended > 0, 'nobody signed out');
 }
 
 export const ms = (n) => `${Math.round(n)} ms`;
