@@ -54,13 +54,8 @@ function app(change = {}) {
 
 /** The jobs pool with these settings more, and no mail or job of before. */
 async function settings(more = {}) {
-	const old = copy.children(copy.pid('jobs'));
 	writeFileSync(file, env + Object.entries(more).map(([k, v]) => `${k}=${v}\n`).join(''));
-	signal(copy.pid('jobs'), 'SIGHUP');
-	await until('the workers of jobs have the settings', () => {
-		const now = copy.workers('jobs');
-		return now.length >= copy.wanted('jobs') && !copy.children(copy.pid('jobs')).some((p) => old.includes(p) && now.includes(p)) && now.every((p) => !old.includes(p));
-	}, { within: 30_000 });
+	await copy.reload('jobs');
 	await stack.rows("DELETE FROM mails; DELETE FROM jobs WHERE kind = 'mail.send'");
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 
-import { POOLS, signal } from '../lib/copy.mjs';
+import { POOLS } from '../lib/copy.mjs';
 import { fault, kinds, times } from '../lib/fault.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { until } from '../lib/wait.mjs';
@@ -11,17 +11,6 @@ import { until } from '../lib/wait.mjs';
 const APP = 'coditect';
 const LASTS_S = 8;
 const part = (token, n) => JSON.parse(Buffer.from(token.split('.')[n], 'base64url'));
-
-/** Every worker of every pool is replaced by one with the settings of now. */
-async function reload(copy) {
-	const old = POOLS.map((p) => copy.children(copy.pid(p)));
-	for (const p of POOLS)
-		signal(copy.pid(p), 'SIGHUP');
-	await until('all workers are new', () => POOLS.every((p, i) => {
-		const now = copy.workers(p);
-		return now.length === copy.wanted(p) && !now.some((pid) => old[i].includes(pid));
-	}), { within: 20_000, every: 5 });
-}
 
 /** A token that is over in a few seconds, of an app whose key is then another; until it is refused it is asked for. */
 async function lastOf(b) {
@@ -69,7 +58,7 @@ fault('F06', 'HUP, and keys rotated: no error, and old tokens are good to their 
 	for (let i = 0; i < n; i++) {
 		const before = await kids();
 		await stack.ctl('keys', 'rotate', '--app', APP);
-		await reload(b.copy);
+		await b.copy.reload(...POOLS);
 		await until('the new key is published beside the old', async () => {
 			const now = await kids();
 			return now.length > before.length && before.every((k) => now.includes(k));

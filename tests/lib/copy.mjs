@@ -1,7 +1,7 @@
 // The processes of the copy under test, by name: to kill, freeze and restart them as an operator or a bad
 // day would, with the functions of dev.d that started them. Only what that copy started is ever touched.
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
@@ -185,6 +185,29 @@ export class Copy {
 
 	log(name) {
 		return readFileSync(path.join(this.state, 'log', `${name}.log`), 'utf8');
+	}
+
+	/** The workers of these pools make room for others, which have the settings of now. */
+	async reload(...pools) {
+		const old = pools.map((p) => this.children(this.pid(p)));
+		for (const p of pools)
+			signal(this.pid(p), 'SIGHUP');
+		await until(`the workers of ${pools} are new`, () => pools.every((p, i) => {
+			const now = this.workers(p);
+			return now.length >= this.wanted(p) && !this.children(this.pid(p)).some((pid) => old[i].includes(pid));
+		}), { within: 30_000, every: 5 });
+	}
+
+	/** The pools with these settings more; returns what takes them back. */
+	async configure(pools, more) {
+		const file = path.join(this.state, 'quoin.env');
+		const was = readFileSync(file, 'utf8');
+		const put = async (text) => {
+			writeFileSync(file, text);
+			await this.reload(...pools);
+		};
+		await put(was + Object.entries(more).map(([k, v]) => `${k}=${v}\n`).join(''));
+		return () => put(was);
 	}
 
 	/** Waits until none of these processes is left. */
