@@ -273,7 +273,7 @@ enum qn_err api_prove(struct qn_request *r, const struct account *who, const cha
 	bool right, old;
 
 	if (who->password_hash == NULL)
-		return qn_now() - r->who.proved_at < API_RECENT_US ? QN_OK : QN_REAUTHENTICATE;
+		return qn_proved_lately(&r->who) ? QN_OK : QN_REAUTHENTICATE;
 	QN_TRY(api_guess(r, "password", who->id));
 	QN_TRY(qn_password_verify(qn_server_hasher(r->server),
 	    qn_span_of(password != NULL ? password : ""), who->password_hash, &right, &old));

@@ -33,7 +33,6 @@ enum qn_err api_judge_password(
  */
 enum qn_err api_prove(
     struct qn_request *r, const struct account *who, const char *password) QN_MUST_CHECK;
-#define API_RECENT_US 900000000LL
 
 /* Counts one more of `what` from this client's network; QN_TOO_MANY beyond `free` an hour. */
 enum qn_err api_count(struct qn_request *r, const char *what, int64_t free) QN_MUST_CHECK;

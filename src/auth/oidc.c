@@ -22,7 +22,7 @@ static enum qn_err verify_with(
     const struct provider *p, const struct qn_token *token, struct qn_claims *ret)
 {
 	struct qn_issuer_policy policy = policy_of(p);
-	bool fresh = p->jwks.p != NULL && qn_now() < p->fetched_at + DAY_US;
+	bool fresh = p->jwks.p != NULL && qn_lately(p->fetched_at, DAY_US, qn_now());
 	struct qn_jwks *keys = fresh ? qn_jwks_parse(p->jwks, NULL) : NULL;
 
 	enum qn_err e = qn_token_verify(token, &policy, keys, qn_now(), ret);

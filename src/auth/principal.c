@@ -15,6 +15,7 @@
 #define REFETCH_US 60000000LL
 #define FETCH_US   6000000LL
 #define HOUR_US    3600000000LL
+#define QUARTER_US 900000000LL
 #define DAY_S      86400
 /* A copy this much older than a revocation is told apart from it, clocks of several hosts apart. */
 #define SKEW_US 5000000LL
@@ -90,6 +91,11 @@ enum qn_err qn_auth_enter(
 	snprintf(who->org_id, sizeof(who->org_id), "%s", org);
 	snprintf(who->org_plan, sizeof(who->org_plan), "%s", m.plan);
 	return QN_OK;
+}
+
+bool qn_proved_lately(const struct qn_principal *who)
+{
+	return qn_lately(who->proved_at, QUARTER_US, qn_now());
 }
 
 /* scopes and networks */
@@ -221,10 +227,10 @@ static bool refetch_due(const struct qn_issuer *i, qn_time now)
 {
 	if (i->jwks_url == NULL)
 		return false;
-	if (i->attempted_at == QN_TIME_NULL || now - i->attempted_at > REFETCH_US)
+	if (!qn_lately(i->attempted_at, REFETCH_US, now))
 		return true;
 	bool under_way = i->settled_at == QN_TIME_NULL || i->settled_at < i->attempted_at;
-	return under_way && now - i->attempted_at < FETCH_US;
+	return under_way && qn_lately(i->attempted_at, FETCH_US, now);
 }
 
 static enum qn_err verify(const struct ask *q, struct qn_claims *ret, bool *ret_own)
@@ -235,7 +241,7 @@ static enum qn_err verify(const struct ask *q, struct qn_claims *ret, bool *ret_
 	const struct qn_issuer *issuer = qn_app_issuer(q->app, opened.iss);
 	if (issuer == NULL) /* while Postgres is away, who is new is not known yet */
 		return qn_registry_stale(q->auth->registry) ? QN_DB_DOWN : QN_TOKEN_ISSUER;
-	const struct qn_jwks *keys = q->now.wall <= issuer->keys_until ? issuer->keys : NULL;
+	const struct qn_jwks *keys = qn_issuer_keys(issuer, q->now.wall);
 	enum qn_err e = qn_token_verify(&opened, &issuer->policy, keys, q->now.wall, ret);
 	*ret_own = issuer->jwks_url == NULL;
 	if (e == QN_KEY_UNKNOWN && q->ret_refetch != NULL && refetch_due(issuer, q->now.wall))
@@ -371,6 +377,8 @@ static bool believable(const struct ask *q, const char *id, struct qn_span found
 	if (!qn_equal_ct(mac, copy.mac, sizeof(mac)) || ret->layout != LAYOUT ||
 	    over(ret, q->now.wall))
 		return false;
+	if (ret->made_at > q->now.wall + SKEW_US)
+		return false; /* by a clock that was ahead: what it was made before cannot be told */
 	if (ret->used_at == QN_TIME_NULL || q->now.wall - ret->used_at >= HOUR_US)
 		return false; /* its use is to be noted */
 	ret->apps_gen = qn_registry_generation(q->auth->registry);

@@ -382,7 +382,7 @@ static void read_issuer(struct snapshot *s, const struct issuer_row *row, struct
 	};
 	if (row->jwks.p == NULL)
 		return;
-	issuer->keys_until = row->fetched_at + DAY_US;
+	issuer->fetched_at = row->fetched_at;
 	issuer->keys = qn_jwks_parse(row->jwks, &why);
 	if (issuer->keys == NULL)
 		qn_log(QN_WARNING, "the keys of %s are of no use: %s", row->issuer, why);
@@ -425,7 +425,7 @@ static void read_own_keys(
 			.algs = QN_ALG_BIT(QN_ALG_ES256),
 			.typ = QN_TYP_ACCESS},
 		    .keys = qn_jwks_parse((struct qn_span){text.p, text.n}, NULL),
-		    .keys_until = INT64_MAX,
+		    .fetched_at = QN_TIME_NULL,
 		    .attempted_at = QN_TIME_NULL,
 		    .settled_at = QN_TIME_NULL,
 		};
@@ -533,6 +533,13 @@ int qn_app_rank(const struct qn_app *app, const char *code)
 	const struct qn_plan *plan = qn_app_plan(app, code);
 
 	return plan != NULL ? (int)plan->rank : 0;
+}
+
+const struct qn_jwks *qn_issuer_keys(const struct qn_issuer *issuer, qn_time now)
+{
+	bool own = issuer->jwks_url == NULL;
+
+	return own || qn_lately(issuer->fetched_at, DAY_US, now) ? issuer->keys : NULL;
 }
 
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss)

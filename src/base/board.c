@@ -253,13 +253,24 @@ uint32_t qn_board_generation(const struct qn_board *b, const char *subject)
 	return atomic_load_explicit(&b->revoke[revoke_slot(subject)], memory_order_acquire);
 }
 
+/*
+ * A clock that was ahead has left copies that look young until its time has come. What is revoked now is revoked
+ * for them, too.
+ */
+static qn_time revoked_now(const struct qn_board *b)
+{
+	qn_time now = qn_now(), latest = atomic_load(&b->latest_us);
+
+	return now > latest ? now : latest;
+}
+
 /* First the count, then the line: who sees the line's new value has seen the count change too. */
 void qn_board_bump(struct qn_board *b, const char *subject)
 {
 	uint32_t slot = revoke_slot(subject);
 
 	atomic_fetch_add(&b->revocations, 1);
-	atomic_store_explicit(&b->revoked_us[slot], qn_now(), memory_order_release);
+	atomic_store_explicit(&b->revoked_us[slot], revoked_now(b), memory_order_release);
 	atomic_fetch_add_explicit(&b->revoke[slot], 1, memory_order_release);
 }
 
@@ -280,9 +291,18 @@ uint32_t qn_board_revocations(const struct qn_board *b)
 void qn_board_bump_all(struct qn_board *b)
 {
 	atomic_fetch_add(&b->revocations, 1);
-	atomic_store_explicit(&b->all_revoked_us, qn_now(), memory_order_release);
+	atomic_store_explicit(&b->all_revoked_us, revoked_now(b), memory_order_release);
 	for (size_t i = 0; i < QN_BOARD_REVOKE; i++)
 		atomic_fetch_add_explicit(&b->revoke[i], 1, memory_order_release);
+}
+
+void qn_board_listens(struct qn_board *b)
+{
+	qn_time now = qn_now();
+
+	if (now > atomic_load(&b->latest_us)) /* it has one writer */
+		atomic_store(&b->latest_us, now);
+	atomic_store_explicit(&b->listener_us, qn_mono_us(), memory_order_release);
 }
 
 bool qn_board_live(const struct qn_board *b)

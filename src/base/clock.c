@@ -23,6 +23,11 @@ int64_t qn_mono_us(void)
 	return (int64_t)ts.tv_sec * US + ts.tv_nsec / 1000;
 }
 
+bool qn_lately(qn_time at, int64_t within_us, qn_time now)
+{
+	return at != QN_TIME_NULL && at >= now - within_us && at <= now + INT64_C(60) * US;
+}
+
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back (H. Hinnant). */
 static int64_t days_of(int64_t y, int64_t m, int64_t d)
 {

@@ -6,7 +6,6 @@
 #include "server.h"
 
 #define SESSION_COOKIE "__Host-session"
-#define FRESH_US       900000000LL
 
 /* An API key may come as a bearer token: its prefix tells (K7). */
 static void bearer(const struct qn_request *r, const char *token, struct qn_presented *ret)
@@ -125,8 +124,7 @@ static enum qn_err check_assurance(const struct qn_request *r)
 
 	if (r->who.mfa && r->who.aal < 2 && !(flags & QN_R_ONE_FACTOR))
 		return QN_MFA_REQUIRED;
-	if ((flags & QN_R_RECENT) &&
-	    (r->who.proved_at == QN_TIME_NULL || qn_now() - r->who.proved_at > FRESH_US))
+	if ((flags & QN_R_RECENT) && !qn_proved_lately(&r->who))
 		return QN_REAUTHENTICATE;
 	return QN_OK;
 }

@@ -50,7 +50,7 @@ static void listen_until_lost(const struct qn_child *child, struct qn_db *db)
 
 	catch_up(child->board);
 	while (!qn_child_leaving() && answers(db, &next)) {
-		atomic_store(&child->board->listener_us, qn_mono_us());
+		qn_board_listens(child->board);
 		if (qn_db_wait(db, SIGN_OF_LIFE_MS / 2, hear, child->board) != QN_OK)
 			break;
 	}

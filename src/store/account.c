@@ -9,6 +9,9 @@
 #define CHANGE "UPDATE users SET updated_at = clock_timestamp(), "
 #define ONE    " WHERE app_id = $1 AND id = $2"
 
+/* One that was made by a clock that was ahead would last until that one's time, and is none. */
+#define LASTS "expires_at > clock_timestamp() AND created_at <= clock_timestamp()"
+
 #define ACCOUNT_STMTS(X) \
 	X(ACCOUNT_CREATE, WRITE, 8, \
 	    "INSERT INTO users (app_id, id, email, display_name, password_hash, email_verified, first_name, " \
@@ -50,14 +53,14 @@
 	    "INSERT INTO one_time_tokens (app_id, purpose, hash, user_id, payload, expires_at) VALUES " \
 	    "($1, $2, $3, $4, coalesce($5::json, '{}'), clock_timestamp() + $6::integer * interval '1 second')") \
 	X(ONE_TIME_TAKE, WRITE, 3, \
-	    "DELETE FROM one_time_tokens WHERE app_id = $1 AND purpose = $2 AND hash = $3 AND " \
-	    "expires_at > clock_timestamp() RETURNING user_id, payload") \
+	    "DELETE FROM one_time_tokens WHERE app_id = $1 AND purpose = $2 AND hash = $3 AND " LASTS \
+	    " RETURNING user_id, payload") \
 	X(ONE_TIME_PEEK, FRESH, 3, \
 	    "SELECT user_id, payload FROM one_time_tokens WHERE app_id = $1 AND purpose = $2 AND hash = $3 " \
-	    "AND expires_at > clock_timestamp()") \
+	    "AND " LASTS) \
 	X(ONE_TIME_TRY, WRITE, 4, \
 	    "UPDATE one_time_tokens SET tried = tried + 1 WHERE app_id = $1 AND purpose = $2 AND hash = $3 " \
-	    "AND expires_at > clock_timestamp() AND tried < $4::integer RETURNING user_id, payload") \
+	    "AND " LASTS " AND tried < $4::integer RETURNING user_id, payload") \
 	X(ONE_TIME_DROP, WRITE, 3, \
 	    "DELETE FROM one_time_tokens WHERE app_id = $1 AND user_id = $2 AND purpose = $3")
 

@@ -27,16 +27,17 @@
 	    "DELETE FROM issuers WHERE app_id = $1 AND issuer NOT IN " \
 	    "(SELECT json_array_elements_text($2::json))") \
 	X(ISSUER_CLAIM, WRITE, 1, \
-	    "UPDATE issuers SET attempted_at = clock_timestamp() WHERE id = $1 AND " \
-	    "(attempted_at IS NULL OR attempted_at < clock_timestamp() - interval '60 s') RETURNING id") \
+	    "UPDATE issuers SET attempted_at = clock_timestamp(), settled_at = NULL WHERE id = $1 AND " \
+	    "(" QN_LATELY("attempted_at", "60 s") ") IS NOT TRUE RETURNING id") \
 	X(ISSUER_SETTLE, WRITE, 3, \
 	    "UPDATE issuers SET settled_at = clock_timestamp(), failure = $3, " \
 	    "jwks = coalesce($2, jwks), " \
 	    "fetched_at = CASE WHEN $2 IS NULL THEN fetched_at ELSE clock_timestamp() END " \
 	    "WHERE id = $1") \
 	X(ISSUER_UNDER_WAY, FRESH, 1, \
-	    "SELECT coalesce(attempted_at > clock_timestamp() - interval '6 s' AND " \
-	    "(settled_at IS NULL OR settled_at < attempted_at), false) FROM issuers WHERE id = $1") \
+	    "SELECT coalesce(" QN_LATELY("attempted_at", \
+		"6 s") " AND " \
+		       "(settled_at IS NULL OR settled_at < attempted_at), false) FROM issuers WHERE id = $1") \
 	X(SIGNING_KEY_LIST, FRESH, 0, \
 	    "SELECT kid, app_id, use, public_jwk, created_at, signs_at, retired_at FROM signing_keys " \
 	    "ORDER BY created_at DESC") \

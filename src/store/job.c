@@ -9,36 +9,44 @@
 	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key) VALUES ($1, $2, $3, $4, $5) " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_TAKE, WRITE, 0, \
-	    "UPDATE jobs SET attempts = attempts + 1, run_at = clock_timestamp() + interval '1 min' " \
+	    "UPDATE jobs SET attempts = attempts + 1, touched_at = clock_timestamp(), run_at = clock_timestamp() + interval '1 min' " \
 	    "WHERE id = (SELECT id FROM jobs WHERE dead_at IS NULL AND run_at <= clock_timestamp() " \
 	    "ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING " COLUMNS) \
 	X(JOB_DONE, WRITE, 1, "DELETE FROM jobs WHERE id = $1") \
 	X(JOB_FAILED, WRITE, 2, \
-	    "UPDATE jobs SET failure = $2, " \
+	    "UPDATE jobs SET failure = $2, touched_at = clock_timestamp(), " \
 	    "dead_at = CASE WHEN attempts >= max_attempts THEN clock_timestamp() END, " \
 	    "run_at = clock_timestamp() + least(interval '1 hour', interval '1 s' * (2 ^ least(attempts, 12))) " \
 	    "WHERE id = $1") \
 	X(JOB_PUT_OFF, WRITE, 1, \
-	    "UPDATE jobs SET attempts = attempts - 1, run_at = clock_timestamp() + interval '10 s' " \
+	    "UPDATE jobs SET attempts = attempts - 1, touched_at = clock_timestamp(), " \
+	    "run_at = clock_timestamp() + interval '10 s' " \
 	    "WHERE id = $1") \
+	X(JOB_OF_TOMORROW, WRITE, \
+	    0, /* put off by a clock that was ahead: it would wait for that one's time */ \
+	    "UPDATE jobs SET run_at = clock_timestamp(), touched_at = clock_timestamp() " \
+	    "WHERE dead_at IS NULL AND run_at > clock_timestamp() + interval '1 min' " \
+	    "AND touched_at > clock_timestamp() + interval '1 min'") \
 	X(JOB_SCHEDULE, WRITE, 0, \
 	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) " \
 	    "SELECT gen_random_uuid(), 'jwks.refresh', app_id, json_build_object('issuer', id), 'jwks:' || id, 1 " \
-	    "FROM issuers WHERE (fetched_at IS NULL OR fetched_at < now() - interval '10 min') " \
-	    "AND (attempted_at IS NULL OR attempted_at < now() - interval '60 s') " \
-	    "UNION ALL SELECT gen_random_uuid(), 'session.prune', NULL, '{}', 'sessions', 1 " \
-	    "WHERE EXISTS (SELECT 1 FROM sessions WHERE expires_at < now() - interval '25 hours') " \
-	    "OR EXISTS (SELECT 1 FROM one_time_tokens WHERE expires_at < now() - interval '25 hours') " \
-	    "OR EXISTS (SELECT 1 FROM attempts WHERE last_at < now() - interval '25 hours') " \
-	    "UNION ALL SELECT gen_random_uuid(), 'account.erase', NULL, '{}', 'erase', 1 " \
-	    "WHERE EXISTS (SELECT 1 FROM users WHERE delete_after < now()) " \
-	    "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \
-	    "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
-	    "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \
-	    "WHERE EXISTS (SELECT 1 FROM mails WHERE created_at < now() - interval '31 days') " \
-	    "UNION ALL SELECT gen_random_uuid(), 'grants.end', NULL, '{}', 'grants.end', 1 " \
-	    "WHERE EXISTS (SELECT 1 FROM grants WHERE in_force AND ends_at <= now()) " \
-	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
+	    "FROM issuers WHERE (" QN_LATELY("fetched_at", \
+		"10 min") ") IS NOT TRUE " \
+			  "AND (" QN_LATELY("attempted_at", \
+			      "60 s") ") IS NOT TRUE " \
+				      "UNION ALL SELECT gen_random_uuid(), 'session.prune', NULL, '{}', 'sessions', 1 " \
+				      "WHERE EXISTS (SELECT 1 FROM sessions WHERE expires_at < now() - interval '25 hours') " \
+				      "OR EXISTS (SELECT 1 FROM one_time_tokens WHERE expires_at < now() - interval '25 hours') " \
+				      "OR EXISTS (SELECT 1 FROM attempts WHERE last_at < now() - interval '25 hours') " \
+				      "UNION ALL SELECT gen_random_uuid(), 'account.erase', NULL, '{}', 'erase', 1 " \
+				      "WHERE EXISTS (SELECT 1 FROM users WHERE delete_after < now()) " \
+				      "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \
+				      "WHERE EXISTS (SELECT 1 FROM idempotency_keys WHERE created_at < now() - interval '25 hours') " \
+				      "UNION ALL SELECT gen_random_uuid(), 'mail.prune', NULL, '{}', 'mail.prune', 1 " \
+				      "WHERE EXISTS (SELECT 1 FROM mails WHERE created_at < now() - interval '31 days') " \
+				      "UNION ALL SELECT gen_random_uuid(), 'grants.end', NULL, '{}', 'grants.end', 1 " \
+				      "WHERE EXISTS (SELECT 1 FROM grants WHERE in_force AND ends_at <= now()) " \
+				      "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_SCHEDULE_HOURLY, WRITE, 0, \
 	    "INSERT INTO jobs (id, kind, unique_key, max_attempts, run_at) " \
 	    "SELECT gen_random_uuid(), kind, kind, 1, date_trunc('hour', now()) + interval '1 hour' " \
@@ -110,6 +118,7 @@ enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a)
 {
 	struct qn_rows *rows;
 
+	QN_TRY(qn_exec(db, a, &job_set, JOB_OF_TOMORROW, NULL, 0, &rows));
 	QN_TRY(qn_exec(db, a, &job_set, JOB_SCHEDULE, NULL, 0, &rows));
 	return qn_exec(db, a, &job_set, JOB_SCHEDULE_HOURLY, NULL, 0, &rows);
 }

@@ -40,16 +40,17 @@
 	X(PROVIDER_REMOVE_DOMAIN, WRITE, 2, \
 	    "DELETE FROM identity_providers WHERE app_id = $1 AND domain = lower($2) RETURNING id") \
 	X(PROVIDER_CLAIM, WRITE, 1, \
-	    "UPDATE identity_providers SET attempted_at = clock_timestamp() WHERE id = $1 AND " \
-	    "(attempted_at IS NULL OR attempted_at < clock_timestamp() - interval '60 s') RETURNING id") \
+	    "UPDATE identity_providers SET attempted_at = clock_timestamp(), settled_at = NULL WHERE id = $1 AND " \
+	    "(" QN_LATELY("attempted_at", "60 s") ") IS NOT TRUE RETURNING id") \
 	X(PROVIDER_SETTLE, WRITE, 3, \
 	    "UPDATE identity_providers SET settled_at = clock_timestamp(), failure = $3, " \
 	    "jwks = coalesce($2, jwks), " \
 	    "fetched_at = CASE WHEN $2 IS NULL THEN fetched_at ELSE clock_timestamp() END " \
 	    "WHERE id = $1") \
 	X(PROVIDER_UNDER_WAY, FRESH, 1, \
-	    "SELECT coalesce(attempted_at > clock_timestamp() - interval '6 s' AND " \
-	    "(settled_at IS NULL OR settled_at < attempted_at), false) FROM identity_providers WHERE id = $1")
+	    "SELECT coalesce(" QN_LATELY("attempted_at", \
+		"6 s") " AND " \
+		       "(settled_at IS NULL OR settled_at < attempted_at), false) FROM identity_providers WHERE id = $1")
 
 QN_STATEMENTS(provider, PROVIDER_STMTS);
 

@@ -19,7 +19,7 @@
 	    "UPDATE sessions SET revoked_at = clock_timestamp(), revoked_for = 'refresh token reused' " \
 	    "WHERE app_id = $1 AND id = $2 AND cookie_hash IS NULL AND revoked_at IS NULL " \
 	    "AND (generation > $3::integer + 1 OR (generation = $3::integer + 1 AND " \
-	    "rotated_at < clock_timestamp() - interval '10 seconds')) RETURNING user_id") \
+	    "(" QN_LATELY("rotated_at", "10 s") ") IS NOT TRUE)) RETURNING user_id") \
 	X(SESSION_SUCCESSOR, FRESH, 3, \
 	    "SELECT user_id FROM sessions WHERE app_id = $1 AND id = $2 AND generation = $3::integer + 1 " \
 	    "AND revoked_at IS NULL AND expires_at > clock_timestamp()") \

@@ -391,6 +391,24 @@ static void test_clocks(void **state)
 	}
 }
 
+static void test_lately(void **state)
+{
+	const int64_t s = 1000000, now = INT64_C(1795000000) * s;
+	static const struct {
+		int64_t before_s; /* now */
+		bool is;
+	} cases[] = {{0, true}, {1, true}, {900, true}, {901, false}, {90000, false},
+	    /* a minute of what other clocks may differ, and no more */
+	    {-1, true}, {-60, true}, {-61, false}, {-86400, false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(qn_lately(now - cases[i].before_s * s, 900 * s, now), cases[i].is);
+	assert_false(qn_lately(QN_TIME_NULL, 900 * s, now));
+	assert_false(qn_lately(QN_TIME_NULL, INT64_MAX / 2, now));
+	assert_false(qn_lately(INT64_MAX, 900 * s, now));
+}
+
 static void test_time_print(void **state)
 {
 	static const struct {
@@ -918,6 +936,7 @@ int main(void)
 	    cmocka_unit_test(test_buf_json),
 	    cmocka_unit_test(test_buf_json_is_json),
 	    cmocka_unit_test(test_clocks),
+	    cmocka_unit_test(test_lately),
 	    cmocka_unit_test(test_time_print),
 	    cmocka_unit_test(test_time_parse),
 	    cmocka_unit_test(test_time_refused),

@@ -40,6 +40,9 @@ struct qn_principal {
 	char org_plan[32];
 };
 
+/* Whether a factor was shown within the last quarter of an hour (T14). */
+bool qn_proved_lately(const struct qn_principal *who);
+
 struct qn_auth; /* per worker: the registry and the credentials verified lately */
 
 struct qn_auth *qn_auth_new(const struct qn_conf *conf, struct qn_board *board);

@@ -18,8 +18,8 @@
 struct qn_issuer {
 	const char *id, *jwks_url; /* jwks_url NULL: our own keys */
 	struct qn_issuer_policy policy;
-	struct qn_jwks *keys;             /* NULL: none yet */
-	qn_time keys_until;               /* they are not believed later than this */
+	struct qn_jwks *keys; /* NULL: none yet; qn_issuer_keys() says which to believe */
+	qn_time fetched_at;   /* the keys: QN_TIME_NULL for our own */
 	qn_time attempted_at, settled_at; /* of the last fetch: QN_TIME_NULL never */
 };
 
@@ -69,6 +69,8 @@ uint32_t qn_registry_generation(const struct qn_registry *g);
 const struct qn_app *qn_registry_app(const struct qn_registry *g, const char *slug);
 const struct qn_app *qn_registry_app_by_id(const struct qn_registry *g, const char *id);
 const struct qn_issuer *qn_app_issuer(const struct qn_app *app, const char *iss);
+/* Those that are believed at `now`: our own, or what was fetched within a day; NULL when there are none. */
+const struct qn_jwks *qn_issuer_keys(const struct qn_issuer *issuer, qn_time now);
 /* What the settings allow a minute, to callers or to addresses. */
 void qn_rates_default(const struct qn_conf *conf, bool of_address, int64_t ret[QN_RATE__MAX]);
 /* The plan of that code; one that the file does not have is the lowest. */

@@ -116,6 +116,7 @@ struct qn_board {
 	_Atomic(uint32_t) revoke[QN_BOARD_REVOKE];
 	_Atomic(int64_t) revoked_us[QN_BOARD_REVOKE]; /* wall time: when each was bumped last */
 	_Atomic(int64_t) all_revoked_us;              /* when all of them were */
+	_Atomic(int64_t) latest_us; /* the latest wall time that the listener has seen */
 };
 
 extern const int64_t qn_board_bounds[QN_BOARD_BUCKETS]; /* µs; the last is INT64_MAX */
@@ -142,6 +143,8 @@ uint32_t qn_board_revocations(const struct qn_board *b);
 qn_time qn_board_revoked_at(const struct qn_board *b, const char *subject);
 /* Everything cached by anyone is forgotten: after the listener was away, nobody knows what changed. */
 void qn_board_bump_all(struct qn_board *b);
+/* The listener is alive, and looks at the clock: what is revoked counts as later than all that it ever showed. */
+void qn_board_listens(struct qn_board *b);
 /* Whether the listener gave a sign of life within the last two seconds. */
 bool qn_board_live(const struct qn_board *b);
 

@@ -15,6 +15,12 @@ qn_time qn_now(void);
 int64_t qn_mono_us(void); /* microseconds, monotonic */
 
 /*
+ * Whether `at` is at most `within_us` before `now`. What lies more than a minute after it was noted by a clock
+ * that was ahead: it says nothing, and is not late for as long as that clock was wrong (SECURITY F23).
+ */
+bool qn_lately(qn_time at, int64_t within_us, qn_time now);
+
+/*
  * "2026-11-21T08:30:00.123456Z" (RFC 3339); the fraction is left out when it is zero. A time before
  * the year 1 or after 9999 is shown as the nearest that is not.
  */

@@ -41,6 +41,13 @@ extern const struct qn_stmt_set *const qn_stmt_sets[];
  * #define ORG_STMTS(X) X(ORG_BY_ID, READ, 1, "SELECT …")
  * QN_STATEMENTS(org, ORG_STMTS)   makes the enumerators and `org_set`
  */
+/*
+ * Whether a column says a time within the last `span_`, by Postgres' clock. What lies ahead of it was noted by a
+ * clock that was wrong, and is not late for as long as that (SECURITY F23).
+ */
+#define QN_LATELY(column_, span_) \
+	column_ " BETWEEN clock_timestamp() - interval '" span_ "' AND clock_timestamp()"
+
 #define QN_STMT_ENUM(name_, kind_, params_, sql_) name_,
 #define QN_STMT_ROW(name_, kind_, params_, sql_)  {#name_, QN_STMT_##kind_, params_, sql_},
 #define QN_STATEMENTS(domain_, LIST) \
