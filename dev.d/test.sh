@@ -3,7 +3,7 @@
 
 TIERS=(unit asan valgrind sql api web fuzz faults)
 declare -A TIER_PACKAGES=([unit]="libcmocka-dev mandoc systemd" [asan]="libcmocka-dev curl openssl oathtool xmlsec1" [api]="curl openssl oathtool xmlsec1" [valgrind]="libcmocka-dev valgrind"
-	[fuzz]="clang libclang-rt-14-dev" [web]=chromium [faults]=strace)
+	[fuzz]="clang libclang-rt-14-dev" [web]=chromium [faults]="strace faketime")
 
 verb_test() {
 	local tier passed=0 failed=0 p f code packages=()

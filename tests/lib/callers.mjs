@@ -24,14 +24,14 @@ class Credential {
 }
 
 export class Callers {
-	/** `users` accounts, each with a credential of every kind, who together ask `rate` times a second. */
-	static async start(stack, { users = 3, rate = 60 } = {}) {
+	/** `users` accounts, each with credentials of these kinds, who together ask `rate` times a second. */
+	static async start(stack, { users = 3, rate = 60, kinds = KINDS } = {}) {
 		const c = new Callers();
-		Object.assign(c, { http: stack.http(APP), rate, r: random(Date.now() % 1e6), all: [], notes: [], failures: [], made: 0, ended: 0, heard: 0 });
+		Object.assign(c, { http: stack.http(APP), rate, kinds, r: random(Date.now() % 1e6), all: [], notes: [], failures: [], made: 0, ended: 0, heard: 0 });
 		c.users = await Promise.all(Array.from({ length: users }, (_, n) => stack.account(APP, `callers.${n}.${randomBytes(6).toString('hex')}@example.com`)));
 		for (const u of c.users) {
-			u.token = (await c.signIn(u)).json.access_token; // with which keys are made: it is not among what ends
-			for (const kind of KINDS)
+			u.cookie = cookieOf(await c.signIn(u, { session: 'cookie' })); // with which keys are made: it is not among what ends
+			for (const kind of kinds)
 				for (let i = 0; i < LEAST; i++)
 					await c.make(u, kind);
 		}
@@ -64,7 +64,7 @@ export class Callers {
 	}
 
 	async make(u, kind) {
-		const reply = kind === 'api_key' ? await this.ask('make a key', 'POST', '/api/v1/api-keys', { token: u.token, json: { scopes: ['auth:read'] } })
+		const reply = kind === 'api_key' ? await this.ask('make a key', 'POST', '/api/v1/api-keys', { ...withCookie(u.cookie, { origin: ORIGIN }), json: { scopes: ['auth:read'] } })
 			: await this.signIn(u, kind === 'session' ? { session: 'cookie' } : {});
 		if (reply === undefined)
 			return;
@@ -73,7 +73,7 @@ export class Callers {
 		const logout = ['POST', '/api/v1/auth/logout'];
 		if (kind === 'api_key') {
 			const { api_key, key } = reply.json;
-			this.all.push(new Credential(u, kind, { token: null, headers: { 'x-api-key': api_key } }, ['DELETE', `/api/v1/api-keys/${key.id}`, { token: u.token }]));
+			this.all.push(new Credential(u, kind, { token: null, headers: { 'x-api-key': api_key } }, ['DELETE', `/api/v1/api-keys/${key.id}`, withCookie(u.cookie, { origin: ORIGIN })]));
 		} else if (kind === 'session') {
 			const cookie = cookieOf(reply);
 			this.all.push(new Credential(u, kind, withCookie(cookie), [...logout, withCookie(cookie, { origin: ORIGIN })]));
@@ -124,7 +124,7 @@ export class Callers {
 
 	async step(u) {
 		const p = this.r(), one = (list) => list[Math.floor(this.r() * list.length)];
-		const kind = one(KINDS), live = this.of(u, 'live', kind);
+		const kind = one(this.kinds), live = this.of(u, 'live', kind);
 		if (live.length < LEAST || p < 0.06)
 			return this.make(u, kind);
 		if (p < 0.15 && live.length > LEAST)
@@ -147,8 +147,8 @@ export class Callers {
 
 	/** Some credentials that are good, one kind after the other. */
 	good(n) {
-		const byKind = KINDS.map((k) => this.all.filter((c) => c.state === 'live' && c.kind === k));
-		return Array.from({ length: n }, (_, i) => byKind[i % KINDS.length]).map((list, i) => list[Math.floor(i / KINDS.length) % list.length]);
+		const byKind = this.kinds.map((k) => this.all.filter((c) => c.state === 'live' && c.kind === k));
+		return Array.from({ length: n }, (_, i) => byKind[i % byKind.length]).map((list, i) => list[Math.floor(i / byKind.length) % list.length]);
 	}
 
 	/** Questions that had no good answer. A sign-in that is told to come later met the bound of hashing, no fault. */

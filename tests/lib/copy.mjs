@@ -210,6 +210,27 @@ export class Copy {
 		return () => put(was);
 	}
 
+	/**
+	 * Postgres and the pools, started anew with a clock that set('+1d') moves; nginx, memcached and we keep ours. The
+	 * monotonic clock is left alone, as a real one would be. end() gives all of them the true time back.
+	 */
+	async clock() {
+		const file = path.join(this.state, 'clock');
+		const lib = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
+		const passed = [`LD_PRELOAD=${lib}`, `FAKETIME_TIMESTAMP_FILE=${file}`, 'FAKETIME_CACHE_DURATION=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'NO_FAKE_STAT=1'];
+		const anew = (words) => this.shell('eval', `${words}; stop TERM 30 "\${POOLS[@]}"; stop INT 30 postgres; up_postgres; up_pools`);
+		const set = async (offset) => {
+			writeFileSync(file, `${offset}\n`);
+			const at = performance.now();
+			const wanted = () => Date.now() / 1000 + ({ '+0': 0, '+1d': 86_400, '-1h': -3600 })[offset];
+			await until(`the clock says ${offset}`, async () => Math.abs(Number(await this.value('SELECT extract(epoch FROM clock_timestamp())')) - wanted()) < 2);
+			await until('every process has looked at it anew', () => performance.now() - at > 2000); // each does once a second
+		};
+		writeFileSync(file, '+0\n');
+		await anew(`passed_on() { printf '%s\\n' ${passed.join(' ')}; }`);
+		return { set, end: () => anew(':') };
+	}
+
 	/** Waits until none of these processes is left. */
 	gone(pids, what, options) {
 		return until(`${what} is gone`, () => pids.every((p) => !alive(p)), options);

@@ -91,10 +91,10 @@ async function mixed() {
 	return this.settle(doc);
 }
 
-/** A ledger that is writing. `rate`: requests a second of each of the writers. */
-export async function load({ rate = 20, http, timeout, writers = WRITERS } = {}) {
+/** A ledger that is writing. `rate`: requests a second of each of the writers; `tokens(b)`: theirs, in place of the usual. */
+export async function load({ rate = 20, http, timeout, writers = WRITERS, tokens } = {}) {
 	const b = await bench();
-	const ledger = new Ledger({ http: http ?? b.http, tokens: b.users.slice(0, writers).map((u) => u.token), stack: b.t.stack, rate, timeout, seed: Date.now() % 1e6 });
+	const ledger = new Ledger({ http: http ?? b.http, tokens: tokens ? await tokens(b) : b.users.slice(0, writers).map((u) => u.token), stack: b.t.stack, rate, timeout, seed: Date.now() % 1e6 });
 	for (const w of ledger.writers)
 		w.step = mixed;
 	await ledger.start();
@@ -149,16 +149,16 @@ export function fault(id, what, body, { callers: wanted, ...options } = {}) {
 		const b = await bench();
 		const callers = wanted && await Callers.start(b.t.stack, wanted === true ? {} : wanted);
 		const ledger = await load(options);
-		let figures;
+		let figures, judged;
 		try {
 			await ledger.during(60);
-			figures = await body(b, ledger, t, callers);
-			figures ??= {};
+			figures = await body(b, ledger, t, callers).finally(() => b.cleanUp()) ?? {};
+			judged = await judge(b, ledger);
 		} finally {
-			// Where it failed, nothing runs on.
-			await b.cleanUp().finally(() => figures === undefined && Promise.all([ledger.stop(), callers?.stop()]));
+			if (!judged) // where it failed, nothing runs on
+				await Promise.all([ledger.stop(), callers?.stop()]);
 		}
-		const { green, verdict } = await judge(b, ledger);
+		const { green, verdict } = judged;
 		const said = Object.entries({ ...figures, 'health green after': `${green} ms` }).map(([k, v]) => `${k}: ${v}`);
 		t.diagnostic(`${id}: lost ${verdict.failures.length} of ${verdict.acked} acknowledged writes (${verdict.unknown} not acknowledged, ${ledger.notes.length} requests); ${said.join('; ')}`);
 		if (callers)
