@@ -71,45 +71,39 @@ const struct api_user *api_user_of(struct qn_request *r, const struct account *w
 
 /* guesses */
 
-static enum qn_err count(struct qn_request *r, const char *subject, int64_t free)
+static struct attempt_guess guess_at(struct qn_request *r, const char *what, const char *subject)
 {
+	char net[QN_NET_LEN];
+
+	qn_net_of(r->remote_addr, net);
+	return (struct attempt_guess){
+	    .network = qn_printf(r->arena, "%s\n\n%s", what, net),
+	    .client = qn_printf(r->arena, "%s\n%s\n%s", what, subject, net),
+	    .all = qn_printf(r->arena, "%s\n%s", what, subject),
+	    .free_network = GUESSES_NET,
+	    .free_client = GUESSES,
+	    .free_all = GUESSES_ALL,
+	};
+}
+
+enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject)
+{
+	struct attempt_guess g = guess_at(r, what, subject);
 	int64_t wait;
 
-	QN_TRY(attempt_count(r->db, r->arena, r->who.app->id, subject, free, &wait));
+	QN_TRY(attempt_guess(r->db, r->arena, r->who.app->id, &g, &wait));
 	if (wait == 0)
 		return QN_OK;
 	r->retry_after_s = wait;
 	return QN_TOO_MANY;
 }
 
-static const char *by_client(struct qn_request *r, const char *what, const char *subject)
-{
-	char net[QN_NET_LEN];
-
-	qn_net_of(r->remote_addr, net);
-	return qn_printf(r->arena, "%s\n%s\n%s", what, subject, net);
-}
-
-static const char *by_all(struct qn_request *r, const char *what, const char *subject)
-{
-	return qn_printf(r->arena, "%s\n%s", what, subject);
-}
-
-enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject)
-{
-	QN_TRY(count(r, by_client(r, what, ""), GUESSES_NET));
-	QN_TRY(count(r, by_client(r, what, subject), GUESSES));
-	return count(r, by_all(r, what, subject), GUESSES_ALL);
-}
-
 /* An office that signs in all day stays as free as it was; what others guessed stays counted. */
 enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject)
 {
-	const char *app = r->who.app->id;
+	struct attempt_guess g = guess_at(r, what, subject);
 
-	QN_TRY(attempt_refund(r->db, r->arena, app, by_client(r, what, ""), GUESSES_NET));
-	QN_TRY(attempt_refund(r->db, r->arena, app, by_all(r, what, subject), GUESSES_ALL));
-	return attempt_forget(r->db, r->arena, app, by_client(r, what, subject));
+	return attempt_guessed(r->db, r->arena, r->who.app->id, &g);
 }
 
 /* tokens */

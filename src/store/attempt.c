@@ -9,7 +9,10 @@
 	X(ATTEMPT_REFUND, WRITE, 3, \
 	    "UPDATE attempts SET tried = greatest(tried - 1, 0), blocked_until = CASE WHEN tried - 1 < " \
 	    "$3::integer THEN '-infinity' ELSE blocked_until END WHERE app_id = $1 AND subject = $2") \
-	X(ATTEMPT_FORGET, WRITE, 2, "DELETE FROM attempts WHERE app_id = $1 AND subject = $2")
+	X(ATTEMPT_GUESS, WRITE, 7, \
+	    "SELECT guess($1, ARRAY[$2, $4, $6]::bytea[], ARRAY[$3, $5, $7]::integer[])") \
+	X(ATTEMPT_GUESSED, WRITE, 6, \
+	    "SELECT guessed($1, ARRAY[$2, $4, $5]::bytea[], ARRAY[$3, NULL, $6]::integer[])")
 
 QN_STATEMENTS(attempt, ATTEMPT_STMTS);
 
@@ -37,13 +40,32 @@ enum qn_err attempt_refund(
 	    qn_a_bytes(hash, sizeof(hash)), qn_a_i64(free));
 }
 
-enum qn_err attempt_forget(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *subject)
+static struct qn_arg subject_arg(struct qn_arena *a, const char *subject)
 {
-	uint8_t hash[QN_SHA256_LEN];
-	struct qn_rows *rows;
+	uint8_t *hash = qn_alloc(a, QN_SHA256_LEN);
 
 	qn_sha256(subject, strlen(subject), hash);
-	return QN_EXEC(db, a, attempt_set, ATTEMPT_FORGET, &rows, qn_a_str(app),
-	    qn_a_bytes(hash, sizeof(hash)));
+	return qn_a_bytes(hash, QN_SHA256_LEN);
+}
+
+enum qn_err attempt_guess(struct qn_db *db, struct qn_arena *a, const char *app,
+    const struct attempt_guess *g, int64_t *ret_wait_s)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, attempt_set, ATTEMPT_GUESS, &rows, qn_a_str(app),
+	    subject_arg(a, g->network), qn_a_i64(g->free_network), subject_arg(a, g->client),
+	    qn_a_i64(g->free_client), subject_arg(a, g->all), qn_a_i64(g->free_all)));
+	*ret_wait_s = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
+}
+
+enum qn_err attempt_guessed(
+    struct qn_db *db, struct qn_arena *a, const char *app, const struct attempt_guess *g)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, attempt_set, ATTEMPT_GUESSED, &rows, qn_a_str(app),
+	    subject_arg(a, g->network), qn_a_i64(g->free_network), subject_arg(a, g->client),
+	    subject_arg(a, g->all), qn_a_i64(g->free_all));
 }

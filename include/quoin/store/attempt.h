@@ -14,8 +14,19 @@ enum qn_err attempt_count(struct qn_db *db, struct qn_arena *a, const char *app,
 /* It was right, and others stay counted: takes one attempt back. */
 enum qn_err attempt_refund(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *subject, int64_t free) QN_MUST_CHECK;
-/* It was right: the count begins anew. */
-enum qn_err attempt_forget(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *subject) QN_MUST_CHECK;
+/*
+ * A guess at a secret: counted as three attempts, one after the other until one has to wait, in one round trip.
+ * The same order everywhere: who guesses at once waits for another, and never for one who waits for him.
+ */
+struct attempt_guess {
+	const char *network, *client,
+	    *all; /* subjects: from a network; at one thing from there; at it from anywhere */
+	int64_t free_network, free_client, free_all;
+};
+enum qn_err attempt_guess(struct qn_db *db, struct qn_arena *a, const char *app,
+    const struct attempt_guess *g, int64_t *ret_wait_s) QN_MUST_CHECK;
+/* It was right: one is taken back of the network and of all, and the client's count begins anew. */
+enum qn_err attempt_guessed(struct qn_db *db, struct qn_arena *a, const char *app,
+    const struct attempt_guess *g) QN_MUST_CHECK;
 
 #endif
