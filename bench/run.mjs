@@ -14,6 +14,7 @@ import { PEER_NAMES, start_peer } from './lib/peers.mjs';
 import { make_rounds } from './lib/rounds.mjs';
 import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
 import { stop_all } from './lib/sh.mjs';
+import { credentials, seed_accounts, sign_in_contenders } from './lib/signin.mjs';
 import { open_stack } from './lib/stack.mjs';
 import { print_report } from './lib/table.mjs';
 import { CONNECTIONS, median, pgbench, wrk } from './lib/wrk.mjs';
@@ -25,7 +26,7 @@ Measure the copy of Quoin that runs from DIR on port N beside its peers.
   --rounds N        rounds of each measurement (5)
   --seconds N       seconds of each round (5)
   --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
-  --only A,B        of constant, read, list, write, versions, documents (all)
+  --only A,B        of constant, read, list, whoami, sign-in, write, versions, documents (all)
   --documents A,B   sizes for the flatness check (1000,1000000)
   --patience N      seconds to spend on waiting for a quiet machine, and on rounds that were disturbed (0)
   --callgrind       count the instructions of a request instead of timing it (needs valgrind)
@@ -41,7 +42,7 @@ const { values: options } = parseArgs({
     state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
     rounds: { type: 'string' }, seconds: { type: 'string' },
     peers: { type: 'string', default: PEER_NAMES.join(',') },
-    only: { type: 'string', default: 'constant,read,list,write,versions,documents' }, documents: { type: 'string' },
+    only: { type: 'string', default: 'constant,read,list,whoami,sign-in,write,versions,documents' }, documents: { type: 'string' },
     patience: { type: 'string', default: '0' }, callgrind: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
@@ -102,6 +103,19 @@ async function measure(stack, dir) {
     result.workloads.list = await turns(all.map((t) => http(t, 'list', { docs })));
   }
   for (const t of [bare, ...all]) result.memory[t.name] = t.memory();
+  if (only.has('whoami') || only.has('sign-in')) await seed_accounts(stack);
+  if (only.has('whoami')) {
+    say('who am I, by each credential');
+    const path = '/api/v1/auth/whoami', shown = await credentials(stack);
+    result.workloads.whoami = await turns([
+      http(bare, 'constant', { path: bare.constant }),
+      ...Object.entries(shown).map(([name, credential]) => ({ ...http(quoin, 'whoami', { path, credential }), name })),
+    ]);
+  }
+  if (only.has('sign-in')) {
+    say('sign-in');
+    result.workloads['sign-in'] = await turns(await sign_in_contenders(stack, docs));
+  }
 
   if (only.has('versions')) {
     const counts = budgets.flat.versions;
@@ -146,15 +160,22 @@ async function count_instructions(stack, dir) {
       method: 'PUT', body: JSON.stringify({ data: make_document(100_000_000_000 + nonce * 10_000 + i) }),
     }],
   };
+  if (only.has('whoami')) {
+    await seed_accounts(stack);
+    for (const [name, line] of Object.entries(await credentials(stack))) {
+      const at = line.indexOf(': ');
+      requests[`whoami, ${name}`] = () => ['/api/v1/auth/whoami', { headers: { [line.slice(0, at)]: line.slice(at + 2), connection: 'close' } }];
+    }
+  }
   const counts = {};
   for (const [name, make] of Object.entries(requests)) {
-    if (!only.has(name)) continue;
+    if (!only.has(name.split(',')[0])) continue;
     say(`instructions: ${name}`);
-    counts[name] = await instructions(stack, path.join(dir, name), (port, i) => {
+    counts[name] = await instructions(stack, path.join(dir, name.replace(/\W+/g, '-')), (port, i) => {
       const [url, init] = make(i);
-      return fetch(`http://127.0.0.1:${port}${url}`, { ...init, headers });
+      return fetch(`http://127.0.0.1:${port}${url}`, { headers, ...init });
     });
-    console.log(`${name.padEnd(10)} ${String(counts[name]).padStart(9)} instructions`);
+    console.log(`${name.padEnd(16)} ${String(counts[name]).padStart(9)} instructions`);
   }
   return counts;
 }

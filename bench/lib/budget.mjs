@@ -21,6 +21,15 @@ export function verdicts(result, budgets) {
   });
   at_least('document read ÷ pgbench', rps('read', 'quoin') / rps('read', 'pgbench'), budgets.read.of_pgbench);
 
+  const shown = ['session', 'API key', 'token'].filter((name) => w.whoami?.[name]);
+  for (const name of shown) at_least(`who am I, by ${name} ÷ bare libfcgi`, rps('whoami', name) / rps('whoami', 'libfcgi'), budgets.whoami.of_fcgi);
+  const by = shown.map((name) => rps('whoami', name));
+  at_least('who am I, slowest ÷ fastest credential', Math.min(...by) / Math.max(...by), 1 - budgets.whoami.within);
+  at_least('sign-in ÷ the machine’s Argon2', rps('sign-in', 'sign-in') / rps('sign-in', 'ceiling'), budgets.sign_in.of_ceiling);
+  const p99 = (name) => w['sign-in']?.[name]?.p99 ?? NaN;
+  const slower = p99('reads beside sign-ins') / p99('reads, idle'), most = budgets.sign_in.read_p99_of_idle;
+  out.push({ what: 'document read, p99 beside sign-ins ÷ idle', value: slower, limit: most, held: slower <= most, text: `≤ ${most}` });
+
   const mib = Math.max(...(result.memory.quoin?.private_mib ?? [NaN]));
   const limit = budgets.private_mib_per_worker;
   out.push({ what: 'private memory of a worker, MiB', value: mib, limit, held: mib <= limit, text: `≤ ${limit}` });

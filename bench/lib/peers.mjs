@@ -11,7 +11,7 @@ const BIN = fileURLToPath(new URL('../results/bin', import.meta.url));
 const PROCESSES = '2';
 export const WITHOUT_NGINX = ', no nginx';
 
-const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
+export const newer = (a, b) => !existsSync(b) || statSync(a).mtimeMs > statSync(b).mtimeMs;
 
 export async function build_constant() {
   mkdirSync(BIN, { recursive: true });

@@ -29,6 +29,8 @@ export async function open_stack(options, dir) {
     },
   };
   const ctl = (...args) => run(DEV, ['ctl', '--state', state, ...args]);
+  const ctl_with = (input, ...args) => run(DEV, ['ctl', '--state', state, ...args], { input });
+  Object.assign(stack, { app: APP, ctl, ctl_with });
   chmodSync(dir, 0o755);
   own(stack, dir);
 
@@ -49,8 +51,13 @@ export async function open_stack(options, dir) {
   writeFileSync(stack.jwks_file, await reply.text());
 
   const metrics = await (await fetch(`http://127.0.0.1:${options.port}/metrics`)).text();
-  stack.workers = [...metrics.matchAll(/^quoin_workers\{pool="api",.*\} (\d+)$/gm)].reduce((n, m) => n + Number(m[1]), 0);
-  if (stack.workers === 0) throw new Error('/metrics tells of no worker of the api pool');
+  const workers = (pool) => [...metrics.matchAll(/^quoin_workers\{pool="(\w+)",.*\} (\d+)$/gm)]
+    .filter((m) => m[1] === pool).reduce((n, m) => n + Number(m[2]), 0);
+  stack.workers = workers('api');
+  stack.slow_workers = workers('slow');
+  if (stack.workers === 0 || stack.slow_workers === 0) throw new Error('/metrics tells of no worker of the api or the slow pool');
+  const slow_master = Number(text('run/slow.pid').split(' ')[0]);
+  stack.slow = () => family(slow_master);
   const master = Number(text('run/api.pid').split(' ')[0]);
   const bare = await start_bare(stack, dir);
   const nginx = await start_nginx(stack, `${dir}/nginx`, {

@@ -19,6 +19,15 @@ function memory(of) {
   return `${most.toFixed(1)} (${of.private_mib.length}: ${total.toFixed(0)})`;
 }
 
+// What has no peers: each line a figure of its own.
+function print_callers(workloads) {
+  for (const [title, key] of [['who am I', 'whoami'], ['sign-in', 'sign-in']]) {
+    if (!workloads[key]) continue;
+    console.log(`\n${title.padEnd(24)}        p50/p99 ms`);
+    for (const [name, m] of Object.entries(workloads[key])) console.log(`  ${name.padEnd(22)}${rate(m.rps).padStart(8)}/s  ${ms(m.p50)}/${ms(m.p99)}`);
+  }
+}
+
 export function print_report(result, judged) {
   const { workloads, about } = result;
   const columns = Object.keys(COLUMNS).filter((c) => workloads[c]);
@@ -41,6 +50,7 @@ ${about.cpus} CPUs shared with the load generator, ${about.workers} workers; oth
     });
     console.log(`${COLUMNS[c].padEnd(15)} ${each.join(', ')}`);
   }
+  print_callers(workloads);
   const sizes = Object.entries(result.documents);
   if (sizes.length) {
     console.log('\ndocuments     read/s    list/s   constant/s   pgbench/s');

@@ -5,9 +5,12 @@ import { run } from './sh.mjs';
 
 const LUA = fileURLToPath(new URL('../lua/load.lua', import.meta.url));
 export const CONNECTIONS = 32;
+const NOBODY = ['constant', 'sign-in']; // show no credential
 let nonce = Math.floor(Date.now() / 1000) % 1000;
 
-export async function wrk(target, workload, { seconds, docs, path, body }) {
+// `credential` is a header line in place of the target's token; `delay_ms` is a pause before each request. Of so great
+// a part of the requests as `refused` the answer may be an error: they are not counted.
+export async function wrk(target, workload, { seconds, docs, path, body, credential, delay_ms, connections = CONNECTIONS, refused = 0 }) {
   nonce = (nonce + 1) % 8000;
   const env = {
     PATH: process.env.PATH,
@@ -16,15 +19,16 @@ export async function wrk(target, workload, { seconds, docs, path, body }) {
     BENCH_DOCS: String(docs ?? 1),
     BENCH_NONCE: String(nonce),
     ...(path ? { BENCH_PATH: path } : {}),
-    ...(workload !== 'constant' ? { BENCH_TOKEN: target.auth.token } : {}),
+    ...(NOBODY.includes(workload) ? {} : { BENCH_CREDENTIAL: credential ?? `Authorization: Bearer ${target.auth.token}` }),
+    ...(delay_ms ? { BENCH_DELAY_MS: String(delay_ms) } : {}),
     ...(body ? { BENCH_BODY: body } : {}),
   };
-  const out = await run('wrk', ['-t2', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '10s', '-s', LUA,
+  const out = await run('wrk', [`-t${Math.min(2, connections)}`, `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', LUA,
     `http://127.0.0.1:${target.port}/`], { env });
   const r = JSON.parse(out.trim().split('\n').at(-1));
-  if (r.errors > 0) throw new Error(`${target.name}, ${workload}: ${r.errors} of ${r.requests} requests failed\n${out}`);
+  if (r.errors > r.refused || r.refused > refused * r.requests) throw new Error(`${target.name}, ${workload}: ${r.errors} of ${r.requests} requests failed\n${out}`);
   if (r.requests === 0) throw new Error(`${target.name}, ${workload}: not one answer`);
-  return { rps: r.requests / (r.us / 1e6), p50: r.p50 / 1000, p99: r.p99 / 1000 };
+  return { rps: (r.requests - r.refused) / (r.us / 1e6), p50: r.p50 / 1000, p99: r.p99 / 1000 };
 }
 
 export async function pgbench(db, script, { seconds, docs, clients = 8 }) {

@@ -1,4 +1,5 @@
--- What wrk sends: BENCH_WORKLOAD is constant, read, list or write; BENCH_PATH sends all of it to one path.
+-- What wrk sends: BENCH_WORKLOAD is constant, read, list, whoami, sign-in or write; BENCH_PATH sends all of it to one
+-- path. BENCH_CREDENTIAL is the header line of who calls, BENCH_DELAY_MS a pause before each request.
 -- Ids and bodies are made here from counters by the rule of lib/seed.mjs, so that any number of documents
 -- needs no list of them.
 local env = os.getenv
@@ -28,9 +29,7 @@ end
 
 local function headers()
   local lines = { " HTTP/1.1", "Host: " .. env("BENCH_HOST"), "Accept: application/json" }
-  if env("BENCH_TOKEN") then
-    lines[#lines + 1] = "Authorization: Bearer " .. env("BENCH_TOKEN")
-  end
+  lines[#lines + 1] = env("BENCH_CREDENTIAL")
   return table.concat(lines, "\r\n") .. "\r\n"
 end
 
@@ -55,6 +54,19 @@ local function put(path)
   end
 end
 
+-- One of the accounts of lib/signin.mjs, at random.
+local function post_login()
+  local before = "POST /api/v1/auth/login" .. headers() .. "Content-Type: application/json\r\nContent-Length: "
+  return function()
+    local body = string.format('{"email":"bench-signin-%d@example.com","password":"Correct-horse-7-battery"}', math.random(32))
+    return before .. #body .. "\r\n\r\n" .. body
+  end
+end
+
+if env("BENCH_DELAY_MS") then
+  function delay() return tonumber(env("BENCH_DELAY_MS")) end
+end
+
 function init()
   local docs = tonumber(env("BENCH_DOCS"))
   local workload = env("BENCH_WORKLOAD")
@@ -63,6 +75,8 @@ function init()
     request = get(paths(WORKSPACE, math.ceil(docs / 1000), "/graphs?limit=50"))
   elseif workload == "write" then
     request = put(paths(DOCUMENT, docs, ""))
+  elseif workload == "sign-in" then
+    request = post_login()
   else
     request = get(paths(DOCUMENT, docs, ""))
   end
@@ -71,7 +85,7 @@ end
 function done(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    '\n{"requests":%d,"us":%d,"bytes":%d,"errors":%d,"p50":%d,"p99":%d}\n',
-    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout,
+    '\n{"requests":%d,"us":%d,"bytes":%d,"errors":%d,"refused":%d,"p50":%d,"p99":%d}\n',
+    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout, e.status,
     latency:percentile(50), latency:percentile(99)))
 end
