@@ -17,6 +17,7 @@
 #include "quoin/base/field.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
+#include "quoin/base/netaddr.h"
 #include "quoin/base/rand.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -532,6 +533,62 @@ static void test_time_round_trip(void **state)
 
 /* rand */
 
+/* Who has a /64 is one client, however many addresses he makes up in it (T10). */
+static void test_networks_of_clients(void **state)
+{
+	static const struct {
+		const char *addr, *net;
+	} cases[] = {
+	    {"203.0.113.7", "203.0.113.7"},
+	    {"::ffff:203.0.113.7", "203.0.113.7"},
+	    {"::ffff:cb00:7107", "203.0.113.7"},
+	    {"2001:db8:1:2::1", "2001:db8:1:2::"},
+	    {"2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::"},
+	    {"2001:0DB8:0001:0002:0:0:0:7", "2001:db8:1:2::"},
+	    {"2001:db8:1:3::1", "2001:db8:1:3::"},
+	    {"::1", "::"},
+	    {"", "none"},
+	    {"203.0.113.7, 198.51.100.1", "none"},
+	    {"203.0.113.07", "none"},
+	    {" 203.0.113.7", "none"},
+	    {"2001:db8::1%eth0", "none"},
+	    {"unix:", "none"},
+	};
+	char net[QN_NET_LEN];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		qn_net_of(cases[i].addr, net);
+		assert_string_equal(net, cases[i].net);
+	}
+}
+
+static void test_networks_hold(void **state)
+{
+	static const struct {
+		const char *net, *addr;
+		bool is;
+	} cases[] = {
+	    {"203.0.113.0/24", "203.0.113.255", true},
+	    {"203.0.113.0/24", "203.0.114.0", false},
+	    {"203.0.113.0/25", "203.0.113.128", false},
+	    {"203.0.113.0/24", "::ffff:203.0.113.9", true},
+	    {"203.0.113.7", "203.0.113.7", true},
+	    {"203.0.113.7", "203.0.113.8", false},
+	    {"0.0.0.0/0", "198.51.100.1", true},
+	    {"0.0.0.0/0", "2001:db8::1", false},
+	    {"2001:db8::/33", "2001:db8:7fff::1", true},
+	    {"2001:db8::/33", "2001:db8:8000::1", false},
+	    {"203.0.113.0/33", "203.0.113.0", false},
+	    {"203.0.113.0/24", "nobody", false},
+	    {"everybody", "203.0.113.7", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(qn_net_holds(cases[i].net, cases[i].addr), cases[i].is);
+}
+
 static void test_uuid_shape(void **state)
 {
 	char id[QN_UUID_LEN + 1], low[QN_UUID_LEN + 1];
@@ -941,6 +998,8 @@ int main(void)
 	    cmocka_unit_test(test_time_parse),
 	    cmocka_unit_test(test_time_refused),
 	    cmocka_unit_test(test_time_round_trip),
+	    cmocka_unit_test(test_networks_of_clients),
+	    cmocka_unit_test(test_networks_hold),
 	    cmocka_unit_test(test_uuid_shape),
 	    cmocka_unit_test(test_uuid_order),
 	    cmocka_unit_test(test_uuid_parse),
