@@ -54,7 +54,7 @@ lint_cppcheck() {
 # tests/lint/*.sh but for those that have a check of their own here.
 lint_rules() {
 	local rule code=0
-	for rule in layers banned settings; do
+	for rule in layers banned settings attacks; do
 		"tests/lint/$rule.sh" || code=1
 	done
 	return "$code"
