@@ -40,7 +40,7 @@ lint_tidy() {
 	{
 		printf '%s\n' -std=c11 -D_GNU_SOURCE "-I$SRC/include" '-DQUOIN_DATADIR=""' '-DQUOIN_SYSCONFDIR=""' \
 			'-DPACKAGE_NAME=""' '-DPACKAGE_VERSION=""'
-		pkg-config --cflags libpq libcrypto libcurl libmemcached | tr ' ' '\n'
+		pkg-config --cflags libpq libcrypto libcurl libmemcached lasso gobject-2.0 libxml-2.0 | sed 's/-I/-isystem/g' | tr ' ' '\n'
 	} >"$dir/compile_flags.txt"
 	sources '*.c' | grep ^src/ | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$dir"
 }

@@ -147,9 +147,11 @@ enum qn_err qn_oidc_profile(
     struct qn_oauth_try *t, const struct qn_json_object *tokens, struct qn_profile *ret)
 {
 	const char *access = qn_oauth_access_token(t->in->arena, tokens);
-	struct qn_claims claims;
+	struct qn_claims claims = {.sub = NULL};
 
 	QN_TRY(read_id_token(t, tokens, access, &claims));
+	if (claims.sub == NULL)
+		return qn_oauth_refuse(t, "the ID token names nobody");
 	ret->subject = claims.sub;
 	if (qn_json_get(&claims.all, "email").p != NULL || t->in->provider->userinfo_url == NULL) {
 		read_claims(t->in->arena, &claims.all, ret);

@@ -256,14 +256,14 @@ static const char *statement_fault(
 	return NULL;
 }
 
-#define WS_CLAIM "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
+#define WS_CLAIM(name) ("http://schemas.xmlsoap.org/ws/2005/05/identity/claims/" name)
 
 static const char *const email_names[] = {"email", "mail", "emailaddress", "emailAddress",
-    "urn:oid:0.9.2342.19200300.100.1.3", WS_CLAIM "emailaddress", NULL};
+    "urn:oid:0.9.2342.19200300.100.1.3", WS_CLAIM("emailaddress"), NULL};
 static const char *const first_names[] = {"firstName", "first_name", "givenName", "given_name",
-    "givenname", "urn:oid:2.5.4.42", WS_CLAIM "givenname", NULL};
+    "givenname", "urn:oid:2.5.4.42", WS_CLAIM("givenname"), NULL};
 static const char *const last_names[] = {"lastName", "last_name", "surname", "sn", "family_name",
-    "urn:oid:2.5.4.4", WS_CLAIM "surname", NULL};
+    "urn:oid:2.5.4.4", WS_CLAIM("surname"), NULL};
 
 /* What has a second value or is too long is left out: none of it decides who it is. */
 static void take(xmlNode *attribute, const char *const *names, const char **ret)
