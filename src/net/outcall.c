@@ -148,15 +148,14 @@ static void set_credentials(CURL *c, const struct qn_outcall *call)
 	}
 }
 
-static const char *why_not(CURLcode rc, long status, const struct answer *answer)
+/* Why there is no whole answer; NULL: there is one. */
+static const char *why_not(CURLcode rc, const struct answer *answer)
 {
 	if (answer->refused)
 		return "the address is not public";
 	if (answer->body.over || rc == CURLE_FILESIZE_EXCEEDED)
 		return "the answer is too large";
-	if (rc != CURLE_OK)
-		return curl_easy_strerror(rc);
-	return status == 200 ? NULL : "the answer is not 200";
+	return rc != CURLE_OK ? curl_easy_strerror(rc) : NULL;
 }
 
 /* The head's own lines; false when there is no memory for them. */
@@ -181,60 +180,90 @@ static bool set_headers(CURL *c, const struct qn_outcall *call, struct curl_slis
 static void set_post(CURL *c, const struct qn_outcall *call)
 {
 	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->form.n);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->form.p);
+	curl_easy_setopt(c, CURLOPT_POSTFIELDS, call->form.p != NULL ? call->form.p : "");
+}
+
+static const char *header_of(struct qn_arena *a, CURL *c, const char *name)
+{
+	struct curl_header *h;
+
+	return curl_easy_header(c, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK
+	           ? qn_strdup(a, h->value)
+	           : NULL;
 }
 
 static enum qn_err finish(struct qn_arena *a, CURL *c, struct answer *answer,
-    struct qn_span *ret_body, const char **ret_why)
+    struct qn_outcall_answer *ret, const char **ret_why)
 {
-	long status = 0;
-
 	CURLcode rc = curl_easy_perform(c);
-	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-	*ret_why = why_not(rc, status, answer);
+
+	*ret_why = why_not(rc, answer);
 	if (*ret_why != NULL)
 		return QN_DB_DOWN;
-	*ret_body = (struct qn_span){
+	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
+	ret->body = (struct qn_span){
 	    qn_strndup(a, answer->body.p != NULL ? answer->body.p : "", answer->body.n),
 	    answer->body.n};
+	ret->retry_after = header_of(a, c, "Retry-After");
+	ret->should_retry = header_of(a, c, "Stripe-Should-Retry");
 	return QN_OK;
 }
 
-static enum qn_err run(struct qn_arena *a, const struct qn_outcall *call, bool post,
-    struct qn_span *ret_body, const char **ret_why)
+static enum qn_err run(struct qn_arena *a, const struct qn_outcall *call, const char *method,
+    struct qn_outcall_answer *ret, const char **ret_why)
 {
 	struct answer answer = {.refused = false};
 	struct curl_slist *headers = NULL;
 	CURL *c = curl_easy_init();
+	enum qn_err e = QN_DB_DOWN;
 
 	*ret_why = no_memory;
-	if (c == NULL || !set_headers(c, call, &headers)) {
-		curl_easy_cleanup(c);
-		curl_slist_free_all(headers);
-		return QN_DB_DOWN;
-	}
 	qn_buf_init(&answer.body, call->most + 1);
-	set_up(c, call, &answer);
-	set_credentials(c, call);
-	if (post)
-		set_post(c, call);
-	enum qn_err e = finish(a, c, &answer, ret_body, ret_why);
+	if (c != NULL && set_headers(c, call, &headers)) {
+		set_up(c, call, &answer);
+		set_credentials(c, call);
+		if (strcmp(method, "POST") == 0)
+			set_post(c, call);
+		curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+		e = finish(a, c, &answer, ret, ret_why);
+	}
 	curl_easy_cleanup(c);
 	curl_slist_free_all(headers);
 	qn_buf_done(&answer.body);
 	return e;
 }
 
+/* Only a 200 will do. */
+static enum qn_err run_200(struct qn_arena *a, const struct qn_outcall *call, const char *method,
+    struct qn_span *ret_body, const char **ret_why)
+{
+	struct qn_outcall_answer answer;
+
+	QN_TRY(run(a, call, method, &answer, ret_why));
+	if (answer.status != 200) {
+		*ret_why = "the answer is not 200";
+		return QN_DB_DOWN;
+	}
+	*ret_body = answer.body;
+	return QN_OK;
+}
+
 enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
     struct qn_span *ret_body, const char **ret_why)
 {
-	return run(a, call, false, ret_body, ret_why);
+	return run_200(a, call, "GET", ret_body, ret_why);
 }
 
 enum qn_err qn_outcall_post(struct qn_arena *a, const struct qn_outcall *call,
     struct qn_span *ret_body, const char **ret_why)
 {
-	return run(a, call, true, ret_body, ret_why);
+	return run_200(a, call, "POST", ret_body, ret_why);
+}
+
+enum qn_err qn_outcall_any(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_outcall_answer *ret, const char **ret_why)
+{
+	return run(a, call, call->method, ret, ret_why);
 }
 
 /* The beginning of an answer, and when to stop reading. */

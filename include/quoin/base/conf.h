@@ -98,7 +98,9 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	X(QUOIN_MAIL_DIR, STR, "/var/lib/quoin/mail", 1, 400, true, \
 	    "Where mail that nobody is there to send is kept, one file each.") \
 	X(QUOIN_MAIL_TEMPLATES, STR, "", 0, 400, true, \
-	    "Texts of mail: SLUG/NAME.txt and SLUG/NAME.html in this directory. Empty: the built-in ones.")
+	    "Texts of mail: SLUG/NAME.txt and SLUG/NAME.html in this directory. Empty: the built-in ones.") \
+	X(STRIPE_API_BASE, STR, "https://api.stripe.com", 8, 200, true, \
+	    "Where Stripe's API is, for an app whose file does not say.")
 
 enum qn_setting {
 #define X(key, type, def, least, most, reload, text) QN_CONF_KEY_##key,

@@ -11,6 +11,10 @@
 	X(NOT_MODIFIED, 304, "not-modified", "") \
 	X(BAD_REQUEST, 400, "bad-request", "The request is malformed.") \
 	X(BAD_JSON, 400, "bad-json", "The body is not acceptable JSON.") \
+	X(BAD_PAYLOAD, 400, "invalid-payload", "Invalid payload") \
+	X(BAD_SIGNATURE, 400, "invalid-signature", "Invalid signature") \
+	X(PRICE, 400, "unknown-price", "There is no such price.") \
+	X(PAYMENT_REFUSED, 400, "payment-refused", "The payment provider refused the request.") \
 	X(MIXED_CREDENTIALS, 400, "mixed-credentials", \
 	    "The request carries more than one kind of credential.") \
 	X(NO_FIELDS, 400, "no-valid-fields", "No valid fields to update") \
@@ -70,6 +74,8 @@
 	X(PASSKEY_NOT_FOUND, 404, "passkey-not-found", "Passkey not found") \
 	X(WEBHOOK_NOT_FOUND, 404, "webhook-not-found", "Webhook not found") \
 	X(DELIVERY_NOT_FOUND, 404, "delivery-not-found", "Delivery not found") \
+	X(SUBSCRIPTION_NOT_FOUND, 404, "subscription-not-found", "No subscription found") \
+	X(SUBSCRIPTION_OVER, 404, "subscription-over", "No active subscription found") \
 	X(METHOD, 405, "method-not-allowed", "Method Not Allowed") \
 	X(CONFLICT, 409, "conflict", "The request conflicts with the present state.") \
 	X(VERSION_CONFLICT, 409, "version-conflict", \
@@ -80,6 +86,8 @@
 	X(LIMIT, 409, "limit-reached", "There are as many as there may be.") \
 	X(LAST_OWNER, 409, "last-owner", "An organization keeps at least one owner.") \
 	X(SEATS, 409, "no-seats-left", "All seats of the organization are taken.") \
+	X(SUBSCRIBED, 409, "already-subscribed", \
+	    "There is a subscription already: change that one.") \
 	X(LINK_INVALID, 410, "link-invalid", "The link is invalid or has expired.") \
 	X(PRECONDITION, 412, "precondition-failed", \
 	    "The document has changed since the version named in If-Match.") \
@@ -96,6 +104,9 @@
 	X(UNCERTAIN, 503, "uncertain", \
 	    "The outcome is not known. Retry with the same Idempotency-Key.") \
 	X(DB_DOWN, 503, "try-later", "Try again later.") \
+	X(BILLING, 503, "billing-not-configured", "Billing is not configured.") \
+	X(PAYMENT_DOWN, 503, "payment-provider-down", \
+	    "The payment provider cannot be reached. Try again later.") \
 	X(BUSY, 503, "busy", "Too many are signing in at once. Try again in a moment.") \
 	X(RETRY, 503, "contention", "Too much contention. Try again later.")
 

@@ -24,6 +24,14 @@ struct qn_outcall {
 	const char *const *headers;  /* more lines of the head, NULL at the end */
 	const char *user, *password; /* Authorization: Basic */
 	const char *bearer; /* Authorization: Bearer; of the characters of RFC 6750 §2.1 */
+	const char *method; /* of qn_outcall_any */
+};
+
+/* What qn_outcall_any was answered. */
+struct qn_outcall_answer {
+	long status;
+	struct qn_span body;
+	const char *retry_after, *should_retry; /* of those headers; NULL: not there */
 };
 
 /* GET. QN_OK for a 200 whole within size and time; else QN_DB_DOWN and *ret_why, static, for operators. */
@@ -32,6 +40,9 @@ enum qn_err qn_outcall_get(struct qn_arena *a, const struct qn_outcall *call,
 /* The same, but a POST of call->form. */
 enum qn_err qn_outcall_post(struct qn_arena *a, const struct qn_outcall *call,
     struct qn_span *ret_body, const char **ret_why) QN_MUST_CHECK;
+/* call->method, with call->form when there is one. QN_OK for any status whole within size and time. */
+enum qn_err qn_outcall_any(struct qn_arena *a, const struct qn_outcall *call,
+    struct qn_outcall_answer *ret, const char **ret_why) QN_MUST_CHECK;
 
 /* What was said to a call that only tells something. */
 struct qn_outcall_told {
