@@ -47,10 +47,20 @@
 				      "UNION ALL SELECT gen_random_uuid(), 'grants.end', NULL, '{}', 'grants.end', 1 " \
 				      "WHERE EXISTS (SELECT 1 FROM grants WHERE in_force AND ends_at <= now()) " \
 				      "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
+	X(JOB_SCHEDULE_LOOKS, WRITE, 0, \
+	    "WITH due AS (UPDATE billing_customers SET look_at = clock_timestamp() + interval '1 hour' " \
+	    "WHERE id IN (SELECT id FROM billing_customers WHERE look_at <= clock_timestamp() " \
+	    "OR look_at > clock_timestamp() + interval '8 days' " \
+	    "ORDER BY look_at LIMIT 20 FOR UPDATE SKIP LOCKED) AND EXISTS (SELECT 1 FROM stripe_accounts s " \
+	    "WHERE s.app_id = billing_customers.app_id) RETURNING id, app_id) " \
+	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) " \
+	    "SELECT gen_random_uuid(), 'billing.look', app_id, json_build_object('customer', id), " \
+	    "'billing.look:' || id, 3 FROM due ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_SCHEDULE_HOURLY, WRITE, 0, \
 	    "INSERT INTO jobs (id, kind, unique_key, max_attempts, run_at) " \
 	    "SELECT gen_random_uuid(), kind, kind, 1, date_trunc('hour', now()) + interval '1 hour' " \
-	    "FROM unnest(ARRAY['audit.prune', 'meters.prune', 'webhook.prune']) kind " \
+	    "FROM unnest(ARRAY['audit.prune', 'meters.prune', 'webhook.prune', 'billing.prune', " \
+	    "'billing.usage']) kind " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
 	X(JOB_RETRY, WRITE, 1, \
@@ -120,6 +130,7 @@ enum qn_err job_schedule(struct qn_db *db, struct qn_arena *a)
 
 	QN_TRY(qn_exec(db, a, &job_set, JOB_OF_TOMORROW, NULL, 0, &rows));
 	QN_TRY(qn_exec(db, a, &job_set, JOB_SCHEDULE, NULL, 0, &rows));
+	QN_TRY(qn_exec(db, a, &job_set, JOB_SCHEDULE_LOOKS, NULL, 0, &rows));
 	return qn_exec(db, a, &job_set, JOB_SCHEDULE_HOURLY, NULL, 0, &rows);
 }
 

@@ -29,6 +29,7 @@ extern const struct qn_stmt_set flow_set;
 extern const struct qn_stmt_set device_set;
 extern const struct qn_stmt_set saml_set;
 extern const struct qn_stmt_set webhook_set;
+extern const struct qn_stmt_set billing_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -59,5 +60,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &device_set,
     &saml_set,
     &webhook_set,
+    &billing_set,
     NULL,
 };

@@ -22,6 +22,9 @@ struct idempotency_reply {
  */
 enum qn_err idempotency_take(struct qn_db *db, struct qn_arena *a, const struct idempotency_key *k,
     struct idempotency_reply *ret) QN_MUST_CHECK;
+/* Outside any transaction: the kept reply, or status 0. QN_KEY_REUSED. */
+enum qn_err idempotency_look(struct qn_db *db, struct qn_arena *a, const struct idempotency_key *k,
+    struct idempotency_reply *ret) QN_MUST_CHECK;
 /* QN_RETRY when another transaction kept one since: roll back and take it. */
 enum qn_err idempotency_keep(struct qn_db *db, struct qn_arena *a, const struct idempotency_key *k,
     const struct idempotency_reply *reply) QN_MUST_CHECK;

@@ -26,6 +26,9 @@
 	X("subscription.deleted", "A subscription has ended.") \
 	X("invoice.paid", "An invoice was paid.") \
 	X("invoice.payment_failed", "An invoice could not be paid.") \
+	X("payment.succeeded", "Something was paid for once.") \
+	X("payment.returned", "A payment was refunded, or is disputed.") \
+	X("payment.restored", "A payment that was disputed stands after all.") \
 	X("entitlement.changed", "What somebody may use is another.") \
 	X("usage.warning", "A meter nears its limit, or has reached it.")
 
