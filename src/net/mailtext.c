@@ -83,6 +83,26 @@ static const char *const builtin[QN_MAIL__MAX] = {
 	"Subject: A webhook of {{app_name}} was switched off\n\n"
 	"Hello,\n\nthe webhook {{url}} is not called any more: {{reason}}. What happens from now on "
 	"is not sent there. When it works again, switch it on:\n\n{{link}}" FOOTER,
+    [QN_MAIL_RECEIPT] =
+	"Subject: {{app_name}}: your payment of {{amount}}\n\n"
+	"Hello,\n\nthank you. On {{when}} we received {{amount}} for {{plan}} of {{app_name}}. Invoices "
+	"and receipts are here:\n\n{{link}}" FOOTER,
+    [QN_MAIL_PAYMENT_FAILED] =
+	"Subject: {{app_name}}: your payment of {{amount}} did not go through\n\n"
+	"Hello,\n\nwe could not collect {{amount}} for {{plan}} of {{app_name}}. We will try again, and "
+	"nothing changes until {{when}}. Please look at your payment method:\n\n{{link}}" FOOTER,
+    [QN_MAIL_PAYMENT_RETURNED] =
+	"Subject: {{app_name}}: your payment of {{amount}} was returned\n\n"
+	"Hello,\n\nyour payment of {{amount}} was refunded or is disputed, so what it was for "
+	"({{plan}} of {{app_name}}) is suspended. Here you can see what you have:\n\n{{link}}" FOOTER,
+    [QN_MAIL_TRIAL_ENDING] =
+	"Subject: {{app_name}}: your trial ends soon\n\n"
+	"Hello,\n\nyour trial of {{plan}} of {{app_name}} ends on {{when}}. From then on it is paid for, "
+	"unless you cancel before:\n\n{{link}}" FOOTER,
+    [QN_MAIL_SUBSCRIPTION_ENDED] =
+	"Subject: {{app_name}}: your subscription has ended\n\n"
+	"Hello,\n\nyour subscription to {{plan}} of {{app_name}} has ended, and nothing more will be "
+	"charged for it. Your account stays. If you change your mind:\n\n{{link}}" FOOTER,
     [QN_MAIL_TEST] =
 	"Subject: A test of {{app_name}}'s mail\n\n"
 	"Hello,\n\nmail of {{app_name}} reaches {{address}}. There is nothing to do.\n\n"

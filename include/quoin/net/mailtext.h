@@ -30,7 +30,9 @@
 	X(USED, "used", "9000") \
 	X(LIMIT, "limit", "10000") \
 	X(URL, "url", "example.com/hooks") \
-	X(REASON, "reason", "no call to it has succeeded for five days")
+	X(REASON, "reason", "no call to it has succeeded for five days") \
+	X(PLAN, "plan", "Pro") \
+	X(AMOUNT, "amount", "20.00 USD")
 
 enum qn_mail_var {
 #define X(var, name, example) QN_MAIL_VAR_##var,
@@ -66,6 +68,14 @@ enum qn_mail_var {
 	    "/billing") \
 	X(WEBHOOK_DISABLED, "webhook-disabled", QN_MAIL_BIT(URL) | QN_MAIL_BIT(REASON), \
 	    "/webhooks") \
+	X(RECEIPT, "receipt", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT) | QN_MAIL_BIT(WHEN), \
+	    "/billing") \
+	X(PAYMENT_FAILED, "payment-failed", \
+	    QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT) | QN_MAIL_BIT(WHEN), "/billing") \
+	X(PAYMENT_RETURNED, "payment-returned", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT), \
+	    "/billing") \
+	X(TRIAL_ENDING, "trial-ending", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(WHEN), "/billing") \
+	X(SUBSCRIPTION_ENDED, "subscription-ended", QN_MAIL_BIT(PLAN), "/billing") \
 	X(TEST, "test", 0, "/")
 
 enum qn_mail_template {
