@@ -1,5 +1,5 @@
 #!/bin/sh
-# Includes point one way: base <- store, net <- auth <- http <- api <- pool; and each library's header
+# Includes point one way: base <- store, net <- auth <- billing, http <- api <- pool; and each library's header
 # is seen in one place only.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -30,9 +30,10 @@ may base
 may store base
 may net base
 may auth base store net
+may billing base store net auth
 may http base store net auth
-may api base store net auth http
-may pool base store net auth http api
+may api base store net auth billing http
+may pool base store net auth billing http api
 may saml # a program of its own, under another licence
 
 only libpq src/store/
