@@ -375,7 +375,7 @@ enum qn_err qn_body_decode(struct qn_request *r)
 		decode_query(r, route->query, r->query);
 		complete(r, route->query, "query", r->query);
 	}
-	if (route->body != NULL) {
+	if (route->body != NULL && !(route->flags & QN_R_RAW)) {
 		bool from_query = r->body.n == 0 && (route->flags & QN_R_QUERY_BODY) != 0;
 		r->in = blank(r, route->body);
 		if (from_query)

@@ -67,11 +67,43 @@ static enum qn_err keep(struct qn_request *r, const struct idempotency_key *k)
 	return e;
 }
 
+/* One request, one effect, one answer: all in a transaction. */
+static enum qn_err once_here(struct qn_request *r, const struct idempotency_key *k, qn_run_fn *run)
+{
+	struct idempotency_reply kept;
+
+	QN_TX(tx, r->db);
+	QN_TRY(idempotency_take(r->db, r->arena, k, &kept));
+	if (kept.status != 0)
+		return replay(r, &kept);
+	QN_TRY(run(r));
+	QN_TRY(keep(r, k));
+	return qn_tx_commit(&tx);
+}
+
+/*
+ * The effect is somebody else's, who knows the key too and has it once, so no transaction waits for them. What is
+ * kept here is the answer, and what it was an answer to; that it could not be kept takes nothing back.
+ */
+static enum qn_err once_there(struct qn_request *r, const struct idempotency_key *k, qn_run_fn *run)
+{
+	struct idempotency_reply kept;
+
+	QN_TRY(idempotency_look(r->db, r->arena, k, &kept));
+	if (kept.status != 0)
+		return replay(r, &kept);
+	QN_TRY(run(r));
+	enum qn_err e = keep(r, k);
+	if (e != QN_OK && e != QN_RETRY)
+		qn_log(QN_WARNING, "an answer is not kept: %s", qn_db_why(r->db));
+	return QN_OK;
+}
+
 enum qn_err qn_once(struct qn_request *r, qn_run_fn *run)
 {
-	const char *header =
-	    (r->route->flags & QN_R_ONCE) ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY") : NULL;
-	struct idempotency_reply kept;
+	const char *header = (r->route->flags & (QN_R_ONCE | QN_R_KEYED))
+	                         ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY")
+	                         : NULL;
 
 	if (header == NULL || !r->who.known)
 		return run(r);
@@ -80,11 +112,5 @@ enum qn_err qn_once(struct qn_request *r, qn_run_fn *run)
 		return QN_BAD_REQUEST;
 	}
 	struct idempotency_key k = make_key(r, header);
-	QN_TX(tx, r->db);
-	QN_TRY(idempotency_take(r->db, r->arena, &k, &kept));
-	if (kept.status != 0)
-		return replay(r, &kept);
-	QN_TRY(run(r));
-	QN_TRY(keep(r, &k));
-	return qn_tx_commit(&tx);
+	return r->route->flags & QN_R_KEYED ? once_there(r, &k, run) : once_here(r, &k, run);
 }

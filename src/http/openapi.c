@@ -88,7 +88,7 @@ static void schema_of(struct qn_buf *b, const struct qn_field *f, bool input, co
 		reference(b, f->sub, suffix);
 		break;
 	case QN_T_OBJ:
-		qn_buf_str(b, "\"allOf\":[");
+		qn_buf_str(b, nullable ? "\"anyOf\":[{\"type\":\"null\"}," : "\"allOf\":[");
 		reference(b, f->sub, suffix);
 		qn_buf_char(b, ']');
 		break;
@@ -219,7 +219,7 @@ static void schemas(const struct qn_routes *routes, struct qn_buf *b)
 	for (size_t i = 0; i < qn_routes_n(routes); i++) {
 		const struct qn_route *r = qn_routes_at(routes, i);
 		bool camel = (r->flags & QN_R_CAMEL) != 0;
-		schema(&s, r->body, true, camel, (r->flags & QN_R_PICK) != 0);
+		schema(&s, r->body, true, camel, (r->flags & (QN_R_PICK | QN_R_RAW)) != 0);
 		schema(&s, r->reply, false, camel, false);
 	}
 	qn_buf_str(b, "\n    }\n  }\n");
@@ -285,7 +285,7 @@ static void parameters(struct qn_buf *b, const struct qn_route *r)
 	query_params(b, r->query, camel, &first);
 	if (r->flags & QN_R_QUERY_BODY)
 		query_params(b, r->body, camel, &first);
-	header_param(b, QN_R_ONCE, r->flags, "Idempotency-Key",
+	header_param(b, QN_R_ONCE | QN_R_KEYED, r->flags, "Idempotency-Key",
 	    "A request sent again with the same key within a day has no second effect.", &first);
 	header_param(b, QN_R_IF_MATCH, r->flags, "If-Match",
 	    "The ETag of the version that was edited.", &first);
@@ -495,7 +495,7 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 	static const char *const auths[] = {"public", "user", "local", "key", NULL};
 	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged",
 	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", "form",
-	    "pick", "signed", NULL};
+	    "pick", "signed", "raw", "keyed", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 

@@ -130,7 +130,7 @@ static const char *row_fault(const struct qn_route *r)
 		return "it has no reply, or two";
 	if ((r->flags & QN_R_FORM) && (r->auth != QN_AUTH_PUBLIC || r->body == NULL))
 		return "a form is for a body, and for those who show nothing else";
-	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_UNKEPT)) == 0)
+	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_KEYED | QN_R_UNKEPT)) == 0)
 		return "a POST must honour Idempotency-Key";
 	if (r->fresh_s != 0 && (r->fresh_s < 0 || r->method != QN_GET || r->auth != QN_AUTH_PUBLIC))
 		return "what others may keep is for everybody, and asked for with GET";
@@ -329,17 +329,19 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 		n = add_error(out, n, QN_DENIED);
 	if (r->auth & (QN_AUTH_USER | QN_AUTH_KEY))
 		n = add_caller_errors(r, out, n);
-	if (r->body != NULL) {
-		n = add_error(out, n, QN_BAD_JSON);
+	if (r->body != NULL)
 		n = add_error(out, n, QN_TOO_LARGE);
+	if (r->body != NULL && !(r->flags & QN_R_RAW)) {
+		n = add_error(out, n, QN_BAD_JSON);
 		n = add_error(out, n, QN_MEDIA_TYPE);
 	}
 	if (r->query != NULL ||
-	    r->method != QN_GET) /* where no body is wanted, one that says something */
+	    (r->method != QN_GET &&
+		!(r->flags & QN_R_RAW))) /* where no body is wanted, one that says something */
 		n = add_error(out, n, QN_INVALID);
-	if (r->flags & QN_R_ONCE) {
+	if (r->flags & (QN_R_ONCE | QN_R_KEYED))
 		n = add_error(out, n, QN_KEY_REUSED);
+	if (r->flags & QN_R_ONCE)
 		n = add_error(out, n, QN_IN_PROGRESS);
-	}
 	return n;
 }

@@ -50,6 +50,10 @@ enum {
 	QN_R_PICK = 1 << 14, /* members of the body that the table does not know are left alone */
 	QN_R_SIGNED =
 	    1 << 15, /* replies are signed by the app's key for licences, when asked to be */
+	QN_R_RAW =
+	    1 << 16, /* the body is the handler's to read; the table is there for the reader */
+	/* like QN_R_ONCE, but the effect is of whom the handler calls, with a key of its own */
+	QN_R_KEYED = 1 << 17,
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };
