@@ -29,6 +29,9 @@ extern const struct qn_route_table invitation_table;
 extern const struct qn_route_table audit_table;
 extern const struct qn_route_table webhook_table;
 extern const struct qn_route_table proof_table;
+extern const struct qn_route_table billing_table;
+extern const struct qn_route_table payment_table;
+extern const struct qn_route_table stripe_table;
 
 const struct qn_route_table *const qn_api_tables[] = {
     &health_table,
@@ -60,5 +63,8 @@ const struct qn_route_table *const qn_api_tables[] = {
     &audit_table,
     &webhook_table,
     &proof_table,
+    &billing_table,
+    &payment_table,
+    &stripe_table,
     NULL,
 };
