@@ -28,6 +28,8 @@ static const struct ctl_verb verbs[] = {
 	"show mail, send it now, send a test", ctl_mail},
     {"webhook", "add|list|remove|deliveries|resend --app APP [--org ORG] [URL | ID]",
 	"have a server told of events, show what it was told", ctl_webhook},
+    {"billing", "reconcile --app APP [EMAIL] | replay --app APP EVENT | show --app APP EMAIL|ORG",
+	"look at customers again, act on an event again, show who pays", ctl_billing},
     {"routes", "[--json]", "list every route and who may call it", ctl_routes},
     {"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
     {"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},

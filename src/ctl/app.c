@@ -9,6 +9,7 @@
 #include "quoin/base/json.h"
 #include "quoin/net/address.h"
 #include "quoin/store/app.h"
+#include "stripe.h"
 
 enum { FILE_BYTES = 1024 * 1024 };
 
@@ -17,6 +18,7 @@ struct file {
 	const char *path;
 	struct qn_json_object top;
 	struct ctl_providers providers;
+	struct ctl_stripe stripe;
 };
 
 static int reject(const char *path, const char *where, const char *what)
@@ -196,6 +198,7 @@ static const struct {
     {"mail", '{'},
     {"oauth", '['},
     {"webauthn", '{'},
+    {"stripe", '{'},
 };
 
 static int check_member(const struct file *f, const struct qn_json_member *m)
@@ -207,7 +210,8 @@ static int check_member(const struct file *f, const struct qn_json_member *m)
 			return reject(
 			    f->path, members[i].name, "is of the wrong kind; see docs/apps.md");
 		if (strcmp(members[i].name, "issuers") != 0 &&
-		    strcmp(members[i].name, "oauth") != 0 && unset(m->value))
+		    strcmp(members[i].name, "oauth") != 0 &&
+		    strcmp(members[i].name, "stripe") != 0 && unset(m->value))
 			return reject(
 			    f->path, members[i].name, "names a variable that has no value");
 		return CTL_OK;
@@ -370,6 +374,8 @@ static struct qn_span kept_text(struct file *f)
 		struct qn_json_member *m = &f->top.members[i];
 		if (qn_span_is(m->name, "oauth"))
 			m->value = f->providers.shown;
+		if (qn_span_is(m->name, "stripe"))
+			m->value = f->stripe.shown;
 		qn_buf_str(&b, i > 0 ? ",\n" : "{");
 		qn_buf_json(&b, m->name.p, m->name.n);
 		qn_buf_char(&b, ':');
@@ -393,6 +399,8 @@ static int store(struct file *f)
 	if (ctl_providers_read(f->c, f->path, qn_json_get(&f->top, "oauth"), &f->providers) !=
 	    CTL_OK)
 		return CTL_FAILED;
+	if (ctl_stripe_read(f->c, f->path, qn_json_get(&f->top, "stripe"), &f->stripe) != CTL_OK)
+		return CTL_FAILED;
 	struct qn_span text = kept_text(f);
 	QN_TX(tx, f->c->db);
 	enum qn_err e = app_by_slug(f->c->db, f->c->arena, slug, &row);
@@ -404,7 +412,8 @@ static int store(struct file *f)
 	if (e != QN_OK)
 		return ctl_fail(f->c, slug, e);
 	if (apply_issuers(f, slug, id) != CTL_OK ||
-	    ctl_providers_store(f->c, id, &f->providers) != CTL_OK)
+	    ctl_providers_store(f->c, id, &f->providers) != CTL_OK ||
+	    ctl_stripe_store(f->c, id, &f->stripe) != CTL_OK)
 		return CTL_FAILED;
 	e = qn_tx_commit(&tx);
 	if (e != QN_OK)

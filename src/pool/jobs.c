@@ -10,6 +10,7 @@
 #include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
+#include "quoin/billing/billing.h"
 #include "quoin/pool/worker.h"
 #include "quoin/store/account.h"
 #include "quoin/store/app.h"
@@ -184,6 +185,63 @@ static enum qn_err lose_mail(struct jobs *j, const struct job *job)
 	return id == NULL ? QN_OK : mail_given_up(j->db, j->arena, id, "failed", lost);
 }
 
+/* Looks at a customer of the app at Stripe. */
+static enum qn_err look(struct jobs *j, const char *app, const char *customer)
+{
+	struct qn_billing b;
+	enum qn_err e = qn_billing_open(j->child->conf, j->db, j->arena, app, &b);
+
+	if (e == QN_OK)
+		e = qn_billing_look(&b, customer);
+	if (e != QN_OK && b.why != NULL)
+		qn_log(QN_WARNING, "a customer was not looked at: %s", b.why);
+	return e;
+}
+
+static enum qn_err apply_event(struct jobs *j, const struct job *job)
+{
+	const char *id = named(j, job, "event"), *customer;
+
+	if (id == NULL || job->app_id == NULL)
+		return QN_INVALID;
+	QN_TRY(billing_event_open(j->db, j->arena, job->app_id, id, &customer));
+	return customer != NULL ? look(j, job->app_id, customer) : QN_OK;
+}
+
+static enum qn_err look_at_customer(struct jobs *j, const struct job *job)
+{
+	const char *id = named(j, job, "customer");
+
+	return id != NULL && job->app_id != NULL ? look(j, job->app_id, id) : QN_INVALID;
+}
+
+/* Of every app that has meters at Stripe; one that fails does not keep the others. */
+static enum qn_err report_usage(struct jobs *j, const struct job *job)
+{
+	struct qn_billing b;
+	struct qn_list apps;
+	enum qn_err first = QN_OK;
+
+	(void)job;
+	QN_TRY(billing_metering(j->db, j->arena, &apps));
+	const struct stripe_account *app = apps.items;
+	for (size_t i = 0; i < apps.n; i++) {
+		enum qn_err e = qn_billing_open(j->child->conf, j->db, j->arena, app[i].app_id, &b);
+		if (e == QN_OK)
+			e = qn_billing_report(&b);
+		if (e != QN_OK)
+			qn_log(QN_WARNING, "use was not reported: %s", b.why != NULL ? b.why : "");
+		first = first == QN_OK ? e : first;
+	}
+	return first;
+}
+
+static enum qn_err prune_billing(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, billing_prune);
+}
+
 static const struct kind {
 	const char *name;
 	job_fn *fn;
@@ -201,6 +259,10 @@ static const struct kind {
     {"meters.prune", prune_meters, NULL},
     {"usage.warning", warn, NULL},
     {"webhook.prune", prune_webhooks, NULL},
+    {"billing.event", apply_event, NULL},
+    {"billing.look", look_at_customer, NULL},
+    {"billing.prune", prune_billing, NULL},
+    {"billing.usage", report_usage, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)
