@@ -91,7 +91,7 @@ const bodies = {
 /** Queries of routes that cannot do without one. */
 const queries = { 'device.look': () => `user_code=${world.waiting}` };
 /** Queries that are wrong, where none would be right. */
-const wrong = { 'oauth.google': 'return_to=//', 'oauth.github': 'return_to=//', 'oauth.start': 'return_to=//', 'oauth.callback': 'state=a&state=b', 'saml.finish': 'ticket=a&ticket=b' };
+const wrong = { 'billing.invoices': 'limit=0', 'org.billing-invoices': 'limit=0', 'oauth.google': 'return_to=//', 'oauth.github': 'return_to=//', 'oauth.start': 'return_to=//', 'oauth.callback': 'state=a&state=b', 'saml.finish': 'ticket=a&ticket=b' };
 
 function valueOf(name, schema) {
 	if (world[name] !== undefined)
@@ -405,7 +405,8 @@ describe('what is wrong with the request itself', () => {
 
 	test('the owner may do all of it: the matrix attacks what works', async () => {
 		for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
-			for (const route of ofUsers().filter((r) => r.method === method && !OWN.has(r.id))) {
+			// what is Stripe's to answer: see billing-faults.test.mjs
+			for (const route of ofUsers().filter((r) => r.method === method && !OWN.has(r.id) && !has(r, 'billing-not-configured'))) {
 				if (method !== 'GET')
 					await makeWorld();
 				const r = await call(people.owner.as, route);

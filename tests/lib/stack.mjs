@@ -102,9 +102,13 @@ export class Stack {
 		return raw(this.port, bytes, options);
 	}
 
+	get appsDir() {
+		return path.join(path.dirname(dev), 'apps');
+	}
+
 	/** A file of the shipped apps. */
 	appFile(app) {
-		return JSON.parse(readFileSync(path.join(path.dirname(dev), 'apps', `${app}.json`), 'utf8'));
+		return JSON.parse(readFileSync(path.join(this.appsDir, `${app}.json`), 'utf8'));
 	}
 
 	/** Loads `app` with these issuers (rows of {issuer, audience, jwks_url, algorithms}) and nothing else changed. */

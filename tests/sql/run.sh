@@ -338,6 +338,7 @@ sessions_stay
 apps_are_applied
 lines functions.sql
 lines entitlements.sql
+lines billing.sql
 sql -f "$here/fill.sql"
 plans
 first_sights
