@@ -7,7 +7,9 @@
 	"jwks, fetched_at, attempted_at, settled_at, failure"
 
 #define APP_STMTS(X) \
-	X(APP_LIST, FRESH, 0, "SELECT id, slug, name, config FROM apps ORDER BY slug") \
+	X(APP_LIST, FRESH, 0, \
+	    "SELECT id, slug, name, config, EXISTS (SELECT 1 FROM licenses l WHERE l.app_id = apps.id " \
+	    "AND l.imported) AS has_imports FROM apps ORDER BY slug") \
 	X(APP_BY_SLUG, READ, 1, "SELECT id, slug, name, config FROM apps WHERE slug = $1") \
 	X(APP_PUT, WRITE, 4, \
 	    "INSERT INTO apps (id, slug, name, config) VALUES ($1, $2, $3, $4) " \
@@ -62,6 +64,7 @@ static const struct qn_field app_row_fields[] = {
     QN_FIELD(struct app_row, slug, STR, 0, 0, 0, "Slug."),
     QN_FIELD(struct app_row, name, STR, 0, 0, 0, "Name."),
     QN_FIELD(struct app_row, config, JSON, 0, 0, 0, "Its file."),
+    QN_FIELD(struct app_row, has_imports, BOOL, QN_F_NULLABLE, 0, 0, "Licences made elsewhere."),
 };
 const struct qn_object app_row_object = QN_OBJECT("AppRow", struct app_row, app_row_fields);
 

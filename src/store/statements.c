@@ -24,6 +24,7 @@ extern const struct qn_stmt_set job_set;
 extern const struct qn_stmt_set mail_set;
 extern const struct qn_stmt_set entitlement_set;
 extern const struct qn_stmt_set usage_set;
+extern const struct qn_stmt_set licence_set;
 extern const struct qn_stmt_set provider_set;
 extern const struct qn_stmt_set flow_set;
 extern const struct qn_stmt_set device_set;
@@ -55,6 +56,7 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &mail_set,
     &entitlement_set,
     &usage_set,
+    &licence_set,
     &provider_set,
     &flow_set,
     &device_set,

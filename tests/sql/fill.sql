@@ -97,3 +97,12 @@ INSERT INTO webhook_deliveries (id, endpoint_id, event_id, seq, type, order_key,
     SELECT gen_random_uuid(), t.organization_id(n), e.id, e.seq, e.type, t.organization_id(n), 'pending'
       FROM generate_series(1, 100) n, (SELECT * FROM events ORDER BY seq LIMIT 1) e;
 VACUUM ANALYZE;
+-- Ten licences each, with a machine, and one that was released; every fifth floats.
+INSERT INTO licenses (id, app_id, license_key, key_hash, user_id, plan, kind, max_leases, metadata)
+    SELECT gen_random_uuid(), '00000000-0000-7000-8000-0000000000aa', 'licence-' || n, sha256(('licence-' || n)::bytea), t.user_id(n % 2000), 'free',
+           CASE WHEN n % 5 = 4 THEN 'floating' ELSE 'perpetual' END, CASE WHEN n % 5 = 4 THEN 5 END, jsonb_build_object('n', n)
+      FROM generate_series(0, 19999) n;
+INSERT INTO license_devices (id, license_id, machine_id) SELECT gen_random_uuid(), l.id, 'm' FROM licenses l;
+INSERT INTO license_leases (id, license_id, machine_id, expires_at) SELECT gen_random_uuid(), l.id, 'm', now() + interval '1 h' FROM licenses l WHERE kind = 'floating';
+INSERT INTO license_releases (license_id, machine_id) SELECT l.id, 'old' FROM licenses l;
+ANALYZE licenses, license_devices, license_leases, license_releases;

@@ -187,6 +187,17 @@ plans() {
 		plan ENTITLEMENT_LIMITS "($app, $me, NULL)"
 		plan ENTITLEMENT_LIMITS "($app, NULL, $org)"
 		plan METER_USED "($app, $me, 'memories')"
+		lic=$(sql -c "SELECT quote_literal(id) FROM licenses WHERE user_id = $me ORDER BY id LIMIT 1")
+		plan LICENCE_BY_ID "($app, $me, false, $lic)"
+		plan LICENCE_BY_KEY "($app, sha256('$who'))"
+		plan LICENCE_LOOK "($app, sha256('licence-$who'), 'm', NULL)"
+		plan LICENCE_SEAT "($app, sha256('licence-$who'), 'm2', NULL, gen_random_uuid(), NULL, NULL, NULL)"
+		plan LICENCE_MINE "($app, $me, false, NULL, 101, NULL, NULL, NULL, NULL)"
+		plan LICENCE_ALL "($app, $me, true, NULL, 101, NULL, NULL, NULL, '{\"n\": 5}', NULL)"
+		plan LICENCE_CHANGE "($app, $lic, 'suspend', NULL, NULL, NULL, '{}')"
+		plan LICENCE_DEVICES "($lic)"
+		plan LICENCE_RELEASE "($app, $lic, NULL, 'm', $me, false, '{}')"
+		plan LICENCE_LEASES "($lic)"
 		plan AUDIT_LIST "($app, $org, NULL, NULL, NULL, NULL, NULL, 101)"
 		plan AUDIT_WRITE "(gen_random_uuid(), $app, $org, $me, 'x', NULL, NULL, NULL, NULL, NULL, NULL)"
 		plan IDEMPOTENCY_TAKE "($app, $me, $sha)"
@@ -339,6 +350,7 @@ apps_are_applied
 lines functions.sql
 lines entitlements.sql
 lines billing.sql
+lines licences.sql
 sql -f "$here/fill.sql"
 plans
 first_sights

@@ -71,6 +71,8 @@
 	X(ORGANIZATION_NOT_FOUND, 404, "organization-not-found", "Organization not found") \
 	X(MEMBER_NOT_FOUND, 404, "member-not-found", "Member not found") \
 	X(INVITATION_NOT_FOUND, 404, "invitation-not-found", "Invitation not found") \
+	X(LICENCE_NOT_FOUND, 404, "license-not-found", "License not found") \
+	X(MACHINE_NOT_FOUND, 404, "device-not-found", "Device not found") \
 	X(PASSKEY_NOT_FOUND, 404, "passkey-not-found", "Passkey not found") \
 	X(WEBHOOK_NOT_FOUND, 404, "webhook-not-found", "Webhook not found") \
 	X(DELIVERY_NOT_FOUND, 404, "delivery-not-found", "Delivery not found") \
@@ -88,6 +90,11 @@
 	X(SEATS, 409, "no-seats-left", "All seats of the organization are taken.") \
 	X(SUBSCRIBED, 409, "already-subscribed", \
 	    "There is a subscription already: change that one.") \
+	X(LICENCE_STATE, 409, "license-state", "That cannot be done to the license as it is.") \
+	X(PLAN_UNKNOWN, 409, "plan-unknown", "The app has no such plan.") \
+	X(OWNER_UNKNOWN, 409, "owner-unknown", "There is no such user or organization.") \
+	X(RELEASES, 409, "release-limit", \
+	    "No more devices of this license can be released this month.") \
 	X(LINK_INVALID, 410, "link-invalid", "The link is invalid or has expired.") \
 	X(PRECONDITION, 412, "precondition-failed", \
 	    "The document has changed since the version named in If-Match.") \

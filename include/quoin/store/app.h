@@ -7,6 +7,7 @@
 struct app_row {
 	const char *id, *slug, *name;
 	struct qn_span config; /* the app's file, checked when it was applied */
+	qn_tri has_imports;    /* licences with keys that were made elsewhere; only in the list */
 };
 
 struct issuer_row {
