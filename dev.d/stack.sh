@@ -96,7 +96,7 @@ QUOIN_MAIL_DIR=$STATE/mail"
 # rates N: every rate class allows N requests a minute.
 rates() {
 	local class
-	for class in API ACCOUNT SIGN_IN MAIL EXPENSIVE INGEST; do
+	for class in API ACCOUNT SIGN_IN MAIL EXPENSIVE INGEST LICENCE; do
 		printf '\n%s' "QUOIN_RATE_$class=$1" "QUOIN_RATE_${class}_ADDRESS=$1"
 	done
 }

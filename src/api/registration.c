@@ -1,6 +1,7 @@
 /* Accounts of one's own making: register, verify the address (CONTRACT B2, D4, D7, X1, X2; SECURITY T4, T11). */
 #include "signin.h"
 
+#include "licences.h"
 #include "password.h"
 #include "quoin/auth/opaque.h"
 
@@ -21,6 +22,7 @@ static const struct qn_object register_object =
 struct registered {
 	const char *user_id, *email, *tier;
 	qn_tri email_verified, verification_email_sent;
+	const char *license_key; /* NULL: left out */
 };
 
 static const struct qn_field registered_fields[] = {
@@ -31,6 +33,8 @@ static const struct qn_field registered_fields[] = {
     QN_FIELD(struct registered, tier, STR, 0, 0, 0, "The plan, in the app's spelling."),
     QN_FIELD(struct registered, verification_email_sent, BOOL, QN_F_OPTIONAL, 0, 0,
 	"A mail is on its way."),
+    QN_FIELD(struct registered, license_key, STR, QN_F_OPTIONAL, 0, 0,
+	"The licence that each user has, where the app gives one: once the address is verified."),
 };
 static const struct qn_object registered_object =
     QN_OBJECT("Registered", struct registered, registered_fields);
@@ -139,8 +143,10 @@ static enum qn_err verify_email(struct qn_request *r)
 				.resource_type = "user",
 				.resource_id = link.user}));
 	QN_TRY(api_mail(r, who.id, who.email, QN_MAIL_WELCOME, NULL));
+	struct registered *out = shown(r, &who);
+	QN_TRY(api_licence_of_user(r, who.id, &out->license_key));
 	QN_TRY(qn_tx_commit(&tx));
-	return qn_reply(r, shown(r, &who));
+	return qn_reply(r, out);
 }
 
 /* resend */

@@ -1,5 +1,6 @@
 /* Signing in, and staying signed in: login, refresh, logout (CONTRACT X3, X4, C9; SECURITY T8, T9, T11). */
 #include "signin.h"
+#include "licences.h"
 #include "password.h"
 
 #include <ctype.h>
@@ -26,6 +27,8 @@ static const struct qn_field user_fields[] = {
 	"Whether the address is known to be the user's."),
     QN_FIELD(struct api_user, mfa_enabled, BOOL, 0, 0, 0, "Whether there is a second factor."),
     QN_FIELD(struct api_user, created_at, TIME, 0, 0, 0, "When the account was made."),
+    QN_FIELD(struct api_user, license_key, STR, QN_F_OPTIONAL, 0, 0,
+	"The licence that each user has, where the app gives one."),
 };
 const struct qn_object api_user_object = QN_OBJECT("User", struct api_user, user_fields);
 
@@ -53,7 +56,7 @@ const char *api_shown_tier(struct qn_request *r, const char *code)
 	return tier;
 }
 
-const struct api_user *api_user_of(struct qn_request *r, const struct account *who)
+struct api_user *api_user_of(struct qn_request *r, const struct account *who)
 {
 	struct api_user *u = qn_new(r->arena, struct api_user);
 
@@ -149,7 +152,7 @@ enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
 	ret->token_type = "bearer";
 	ret->expires_in = r->who.app->token_lifetime_s;
 	ret->user = api_user_of(r, who);
-	return QN_OK;
+	return api_licence_of_user(r, who->id, &ret->user->license_key);
 }
 
 /* sessions */
@@ -259,6 +262,8 @@ enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const s
 		r->set_cookie = qn_strdup(r->arena, cookie.text);
 		qn_wipe(&cookie, sizeof(cookie));
 		ret->user = second ? NULL : api_user_of(r, &back);
+		if (!second)
+			QN_TRY(api_licence_of_user(r, who->id, &ret->user->license_key));
 	} else {
 		QN_TRY(api_session_tokens(r, &back, id, 1, how->aal, ret));
 	}

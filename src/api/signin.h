@@ -11,16 +11,17 @@ struct api_user {
 	const char *id, *email, *display_name, *tier;
 	qn_tri email_verified, mfa_enabled;
 	qn_time created_at;
+	const char *license_key; /* NULL: left out */
 };
 extern const struct qn_object api_user_object;
 /* In the arena. */
 const char *api_shown_tier(struct qn_request *r, const char *plan);
-const struct api_user *api_user_of(struct qn_request *r, const struct account *who);
+struct api_user *api_user_of(struct qn_request *r, const struct account *who);
 
 struct signin_reply {
 	const char *access_token, *refresh_token, *token_type;
 	int64_t expires_in; /* seconds */
-	const struct api_user *user;
+	struct api_user *user;
 	qn_tri mfa_required;
 	const char *mfa_token;
 };

@@ -23,6 +23,9 @@ extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
 extern const struct qn_route_table entitlement_table;
 extern const struct qn_route_table usage_table;
+extern const struct qn_route_table licence_table;
+extern const struct qn_route_table licence_book_table;
+extern const struct qn_route_table licence_device_table;
 extern const struct qn_route_table org_table;
 extern const struct qn_route_table member_table;
 extern const struct qn_route_table invitation_table;
@@ -57,6 +60,9 @@ const struct qn_route_table *const qn_api_tables[] = {
     &execution_table,
     &entitlement_table,
     &usage_table,
+    &licence_table,
+    &licence_book_table,
+    &licence_device_table,
     &org_table,
     &member_table,
     &invitation_table,

@@ -1,8 +1,10 @@
 #include "quoin/auth/registry.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "quoin/auth/licencekey.h"
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
 
@@ -316,6 +318,29 @@ const struct qn_plan *qn_app_plan_or_lowest(const struct qn_app *app, const char
 	return lowest;
 }
 
+/* The file's, else what is left of the slug in capitals. */
+static const char *licence_prefix(
+    struct qn_arena *a, const struct qn_json_object *config, const char *slug)
+{
+	char *own = qn_strdup(a, slug), *to = own;
+
+	for (const char *p = slug; *p != '\0' && to - own < QN_LICENCE_PREFIX_MAX; p++)
+		if (*p != '-')
+			*to++ = (char)toupper((unsigned char)*p);
+	*to = '\0';
+	return config_str(a, config, "licence", "prefix", own);
+}
+
+static bool config_bool(
+    struct qn_arena *a, const struct qn_json_object *config, const char *group, const char *name)
+{
+	struct qn_json_object o;
+	bool v = false;
+
+	return qn_json_members(a, qn_json_get(config, group), &o) &&
+	       qn_json_bool(qn_json_get(&o, name), &v) && v;
+}
+
 static void read_app(
     const struct qn_registry *g, struct snapshot *s, const struct app_row *row, struct qn_app *app)
 {
@@ -340,6 +365,9 @@ static void read_app(
 	    .frontend_url = qn_frontend_url(s->arena, g->conf, &config),
 	    .callback_url = callback_url(s->arena, g->conf, &config),
 	    .mail_from = qn_mail_from(s->arena, g->conf, &config),
+	    .licence_prefix = licence_prefix(s->arena, &config, row->slug),
+	    .licence_each = config_bool(s->arena, &config, "licence", "each_user"),
+	    .licence_imports = row->has_imports == 1,
 	};
 	app->rp_id = qn_rp_id(s->arena, &config, app->frontend_url);
 	app->own_audience = qn_own_audience(s->arena, &config, app->own_issuer);

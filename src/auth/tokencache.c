@@ -7,8 +7,6 @@
 
 #include "quoin/base/log.h"
 
-#define AGE_US (QN_TOKENCACHE_AGE_S * 1000000LL)
-
 /* Entries are named by their place in the slab, plus one: 0 is none. */
 typedef uint16_t place;
 
@@ -24,6 +22,7 @@ struct entry {
 
 struct qn_tokencache {
 	size_t entries, value_size, stride, used;
+	int64_t age_us;
 	place newest, oldest, free;
 	size_t virgin;  /* entries never used so far are beyond this one */
 	size_t buckets; /* a power of two */
@@ -49,13 +48,19 @@ static size_t buckets_for(size_t entries)
 
 struct qn_tokencache *qn_tokencache_new(size_t entries, size_t value_size)
 {
-	if (entries == 0 || entries >= UINT16_MAX || value_size > QN_TOKENCACHE_BYTES)
+	return qn_tokencache_new_of(entries, value_size, QN_TOKENCACHE_BYTES, QN_TOKENCACHE_AGE_S);
+}
+
+struct qn_tokencache *qn_tokencache_new_of(
+    size_t entries, size_t value_size, size_t bytes, int64_t age_s)
+{
+	if (entries == 0 || entries >= UINT16_MAX || value_size > bytes)
 		return NULL;
-	struct qn_tokencache init = {.entries = entries, .value_size = value_size};
+	struct qn_tokencache init = {
+	    .entries = entries, .value_size = value_size, .age_us = age_s * 1000000};
 	init.stride = stride_of(value_size);
 	init.buckets = buckets_for(entries);
-	if (sizeof(init) + init.buckets * sizeof(place) + entries * init.stride >
-	    QN_TOKENCACHE_BYTES)
+	if (sizeof(init) + init.buckets * sizeof(place) + entries * init.stride > bytes)
 		return NULL;
 	struct qn_tokencache *c = malloc(sizeof(*c));
 	init.bucket = calloc(init.buckets, sizeof(place));
@@ -194,7 +199,7 @@ void qn_tokencache_put(struct qn_tokencache *c, const struct qn_tokencache_key *
 	struct entry *e = at(c, p);
 	e->key = *key;
 	e->put = now.wall;
-	e->until = exp < now.wall + AGE_US ? exp : now.wall + AGE_US;
+	e->until = exp < now.wall + c->age_us ? exp : now.wall + c->age_us;
 	e->mono_until = now.mono_us + (e->until - now.wall);
 	e->generation = generation;
 	e->chain = *bucket;

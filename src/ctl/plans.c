@@ -140,12 +140,40 @@ static const char *addresses_fault(struct qn_arena *a, struct qn_span list)
 	return NULL;
 }
 
+static const char *licence_fault(struct qn_arena *a, struct qn_span text)
+{
+	struct qn_json_object o;
+	const char *prefix;
+	size_t n;
+	bool each;
+
+	if (!qn_json_members(a, text, &o))
+		return NULL;
+	for (size_t i = 0; i < o.n; i++) {
+		if (qn_span_is(o.members[i].name, "each_user")) {
+			if (!qn_json_bool(o.members[i].value, &each))
+				return "\"each_user\" is true or false";
+		} else if (!qn_span_is(o.members[i].name, "prefix")) {
+			return "has \"prefix\" and \"each_user\", and no more";
+		} else if (!qn_json_str(a, o.members[i].value, &prefix, &n) || n < 2 || n > 16 ||
+			   prefix[0] < 'A' || prefix[0] > 'Z' ||
+			   strspn(prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != n) {
+			return "\"prefix\" is 2 to 16 capitals and digits, a capital first";
+		}
+	}
+	return NULL;
+}
+
 const char *ctl_plans_fault(
     struct qn_arena *a, const struct qn_json_object *app, const char **ret_where)
 {
 	const char *fault = plans_fault(a, qn_json_get(app, "plans"));
 
 	*ret_where = "plans";
+	if (fault != NULL)
+		return fault;
+	*ret_where = "licence";
+	fault = licence_fault(a, qn_json_get(app, "licence"));
 	if (fault != NULL)
 		return fault;
 	*ret_where = "address_limits";

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,10 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	    qn_conf_int(c, QN_CONF_KEY_MEMCACHED_TIMEOUT_MS), spec->board);
 	s->auth = qn_auth_new(c, spec->board);
 	s->limits = open_limits(s);
+	char log[256];
+	snprintf(log, sizeof(log), "%s/%s.%d.validations",
+	    qn_conf_str(c, QN_CONF_KEY_QUOIN_RUN_DIR), qn_pool_name(spec->pool), spec->slot);
+	s->licences = qn_licences_new(c, spec->board, log);
 	s->routes = qn_routes_new(spec->tables);
 	s->proof_keys = qn_proof_ring_new(c);
 	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
@@ -63,6 +68,9 @@ void qn_server_free(struct qn_server *s)
 		return;
 	if (qn_limits_store(s->limits, s->db, s->arena) != QN_OK)
 		qn_log(QN_WARNING, "what was used today is left to others: %s", qn_db_why(s->db));
+	if (qn_licences_store(s->licences, s->db, s->arena) != QN_OK)
+		qn_log(QN_WARNING, "validations were not stored: %s", qn_db_why(s->db));
+	qn_licences_free(s->licences);
 	qn_limits_free(s->limits);
 	qn_tally_close(s->own_tally);
 	qn_breached_close(s->breached);
@@ -89,6 +97,11 @@ const struct qn_board *qn_server_board(const struct qn_server *s)
 struct qn_limits *qn_server_limits(const struct qn_server *s)
 {
 	return s->limits;
+}
+
+struct qn_licences *qn_server_licences(const struct qn_server *s)
+{
+	return s->licences;
 }
 
 const struct qn_routes *qn_server_routes(const struct qn_server *s)
@@ -173,9 +186,11 @@ static enum qn_err run(struct qn_request *r)
 		if (attempt > 0)
 			qn_board_count(r->server->spec.board, QN_COUNT_RETRIES, 1);
 		r->out = NULL;
-		r->etag = r->next = NULL;
+		r->etag = r->next = r->revoked = NULL;
 		e = qn_once(r, run_once);
 	}
+	if (e == QN_OK && r->revoked != NULL)
+		qn_board_bump(r->server->spec.board, r->revoked);
 	return e;
 }
 
@@ -303,7 +318,9 @@ static void serve(struct qn_server *s)
 /* Between requests: what was counted goes to Postgres. */
 static void tick(struct qn_server *s)
 {
-	if (!qn_limits_tick(s->limits, s->db, s->arena))
+	bool stored = qn_limits_tick(s->limits, s->db, s->arena);
+
+	if (!qn_licences_tick(s->licences, s->db, s->arena) && !stored)
 		return;
 	qn_db_reset(s->db);
 	qn_arena_reset(s->arena);

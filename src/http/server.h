@@ -16,6 +16,7 @@ struct qn_server {
 	struct qn_auth *auth;
 	struct qn_tally *own_tally; /* where the spec has none */
 	struct qn_limits *limits;
+	struct qn_licences *licences;
 	struct qn_routes *routes;
 	struct qn_proof_ring *proof_keys;
 	struct qn_hasher hasher;

@@ -19,6 +19,7 @@
 #include "quoin/store/idempotency.h"
 #include "quoin/store/invitation.h"
 #include "quoin/store/job.h"
+#include "quoin/store/licence.h"
 #include "quoin/store/mail.h"
 #include "quoin/store/session.h"
 
@@ -139,6 +140,13 @@ static enum qn_err prune_webhooks(struct jobs *j, const struct job *job)
 {
 	(void)job;
 	return prune(j, webhook_prune);
+}
+
+/* Licences that expired, machines and leases that were given up. */
+static enum qn_err sweep_licences(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, licence_sweep);
 }
 
 static void log_mail(const char *id, const struct qn_delivery *d)
@@ -263,6 +271,7 @@ static const struct kind {
     {"billing.look", look_at_customer, NULL},
     {"billing.prune", prune_billing, NULL},
     {"billing.usage", report_usage, NULL},
+    {"licence.sweep", sweep_licences, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)

@@ -38,6 +38,8 @@
 				      "WHERE EXISTS (SELECT 1 FROM sessions WHERE expires_at < now() - interval '25 hours') " \
 				      "OR EXISTS (SELECT 1 FROM one_time_tokens WHERE expires_at < now() - interval '25 hours') " \
 				      "OR EXISTS (SELECT 1 FROM attempts WHERE last_at < now() - interval '25 hours') " \
+				      "UNION ALL SELECT gen_random_uuid(), 'licence.sweep', NULL, '{}', 'licences', 1 " \
+				      "WHERE license_sweep_due() " \
 				      "UNION ALL SELECT gen_random_uuid(), 'account.erase', NULL, '{}', 'erase', 1 " \
 				      "WHERE EXISTS (SELECT 1 FROM users WHERE delete_after < now()) " \
 				      "UNION ALL SELECT gen_random_uuid(), 'idempotency.prune', NULL, '{}', 'idempotency', 1 " \

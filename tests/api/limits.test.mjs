@@ -409,7 +409,7 @@ describe('memcached', () => {
 
 describe('every route', () => {
 	test('has a limit, of its caller or his address, and says so; what tells whether Quoin is well has none', async () => {
-		const classes = ['requests', 'account_requests', 'sign_in_requests', 'mail_requests', 'expensive_requests', 'ingest_requests'];
+		const classes = ['requests', 'account_requests', 'sign_in_requests', 'mail_requests', 'expensive_requests', 'ingest_requests', 'licence_requests'];
 		const nothing = classes.map((meter) => [meter, 'minute', 0]);
 		const ann = await user();
 		await stack.useIssuers(APP, [], (file) => ({
@@ -466,9 +466,12 @@ describe('limits of an app’s file', () => {
 			['a code twice', (f) => ({ ...f, plans: [f.plans[0], { ...f.plans[1], code: 'free' }] })],
 			['a code that is none', plan({ code: 'Free plan' })],
 			['addresses by the day', (f) => ({ ...f, address_limits: [{ meter: 'api_calls', period: 'day', max: 1 }] })],
+			['a prefix of small letters', (f) => ({ ...f, licence: { prefix: 'fig' } })],
+			['a prefix with a dash', (f) => ({ ...f, licence: { prefix: 'FIG-NODES' } })],
+			['more than a licence has', (f) => ({ ...f, licence: { prefix: 'FIG', each: true } })],
 			['addresses that are no list', (f) => ({ ...f, address_limits: 5 })],
 		])
-			await assert.rejects(stack.useIssuers(APP, [], change), /quoinctl: .*: (plans|address_limits)/, what);
+			await assert.rejects(stack.useIssuers(APP, [], change), /quoinctl: .*: (plans|licence|address_limits)/, what);
 		assert.equal(await stack.ctl('app', 'show', APP), was);
 	});
 });

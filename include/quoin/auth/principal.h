@@ -60,6 +60,15 @@ enum qn_err qn_auth_identify(struct qn_auth *auth, struct qn_db *db, struct qn_c
     const struct qn_issuer **ret_refetch) QN_MUST_CHECK;
 
 /*
+ * The user behind a bearer token as far as this worker can tell while the board is not live and Postgres need not be
+ * asked: as it knew him within the last minute, else as the token says that we issued. What was revoked since is
+ * not known, so only a route asks (QN_R_STALE) that answers the same to anybody, and for its limits alone. *ret is filled when
+ * it is true.
+ */
+bool qn_auth_recall(struct qn_auth *auth, struct qn_arena *a, const struct qn_presented *shown,
+    struct qn_principal *ret);
+
+/*
  * Makes the principal one of an organization, on a route of which it is the tenant. QN_ORGANIZATION_NOT_FOUND:
  * it is not there, or the user is no member.
  */

@@ -11,7 +11,8 @@
 	X(SIGN_IN, "sign-in", "sign_in_requests", false) \
 	X(MAIL, "mail", "mail_requests", false) \
 	X(EXPENSIVE, "expensive", "expensive_requests", true) \
-	X(INGEST, "ingest", "ingest_requests", true)
+	X(INGEST, "ingest", "ingest_requests", true) \
+	X(LICENCE, "licence", "licence_requests", false)
 
 enum qn_rate {
 #define X(name, policy, meter, calls) QN_RATE_##name,

@@ -32,6 +32,9 @@ struct qn_app {
 	bool tier_upper;             /* tiers are shown as FREE, PRO */
 	const char *unauthenticated; /* what its clients read who nobody is; NULL: as ever */
 	const char *key_prefix;      /* of its API keys; "": it has none */
+	const char *licence_prefix;  /* of its licence keys: the file's, else its slug's letters */
+	bool licence_each;           /* each user has a licence that follows his plan */
+	bool licence_imports;        /* it has licences whose keys were made elsewhere */
 	int64_t token_lifetime_s;
 	const char *const *origins; /* whose pages may call with a cookie; ends with NULL */
 	const char *frontend_url;   /* what links in mail begin with; no slash at the end */

@@ -38,6 +38,9 @@ struct qn_moment {
  */
 struct qn_tokencache *qn_tokencache_new(size_t entries, size_t value_size)
     __attribute__((warn_unused_result));
+/* The same of `bytes` at most, for records that may be `age_s` old. */
+struct qn_tokencache *qn_tokencache_new_of(size_t entries, size_t value_size, size_t bytes,
+    int64_t age_s) __attribute__((warn_unused_result));
 void qn_tokencache_free(struct qn_tokencache *c); /* wipes it */
 
 struct qn_tokencache_key qn_tokencache_key(const char *realm, struct qn_span token);

@@ -81,6 +81,10 @@ enum qn_conf_type { QN_CONF_STR, QN_CONF_INT, QN_CONF_BOOL, QN_CONF_SECRET };
 	    "Likewise of requests that bring telemetry or uploads.") \
 	X(QUOIN_RATE_INGEST_ADDRESS, INT, "60", -1, 1000000000, true, \
 	    "Likewise of requests that bring telemetry or uploads, of one address.") \
+	X(QUOIN_RATE_LICENCE, INT, "600", -1, 1000000000, true, \
+	    "Likewise of requests that validate or use a licence.") \
+	X(QUOIN_RATE_LICENCE_ADDRESS, INT, "120", -1, 1000000000, true, \
+	    "Likewise of requests that show nothing but a licence's key, of one address.") \
 	X(QUOIN_OUTBOUND_TIMEOUT_MS, INT, "4000", 100, 20000, true, \
 	    "The longest that one call to a third party may take.") \
 	X(QUOIN_OUTBOUND_LOCAL, BOOL, "no", 0, 0, false, \

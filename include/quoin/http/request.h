@@ -61,6 +61,8 @@ struct qn_request {
 	const char *set_flow;  /* likewise the cookie that binds a sign-in to its browser */
 	int64_t retry_after_s; /* of an error; 0: that of its kind */
 	struct qn_limit_state limits;
+	const char *
+	    revoked; /* a subject that this pool's board is to be told of after the commit, before Postgres does */
 	bool replayed, escalate;
 	const struct qn_proof_key *signer; /* of the reply; NULL: it is not signed */
 	const char *nonce;                 /* of the request, for the signature; NULL: none */

@@ -54,6 +54,8 @@ enum {
 	    1 << 16, /* the body is the handler's to read; the table is there for the reader */
 	/* like QN_R_ONCE, but the effect is of whom the handler calls, with a key of its own */
 	QN_R_KEYED = 1 << 17,
+	QN_R_STALE =
+	    1 << 18, /* public: while Postgres is away callers are those of before, or unknown */
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "quoin/auth/breached.h"
+#include "quoin/auth/licencecheck.h"
 #include "quoin/auth/limit.h"
 #include "quoin/auth/password.h"
 #include "quoin/base/board.h"
@@ -38,6 +39,7 @@ const struct qn_conf *qn_server_conf(const struct qn_server *s);
 const struct qn_board *qn_server_board(const struct qn_server *s);
 const struct qn_routes *qn_server_routes(const struct qn_server *s);
 struct qn_limits *qn_server_limits(const struct qn_server *s);
+struct qn_licences *qn_server_licences(const struct qn_server *s);
 const struct qn_hasher *qn_server_hasher(const struct qn_server *s);
 /*
  * The key that licences of the request's app are proved with now, until the request is over (auth/proof.h). QN_DB_DOWN;
