@@ -14,6 +14,9 @@ static const struct ctl_verb verbs[] = {
 	"list|set|drop --app APP [--user EMAIL|--org ORG] [--plan P] [--seats N] [--limit METER=MAX] "
 	"[--feature WORD] [--until TIME] [--note TEXT]",
 	"say what plan and limits somebody has", ctl_grant},
+    {"licence",
+	"issue|list|show|renew|suspend|reinstate|revoke|transfer|import|export --app APP [KEY ...]",
+	"make and change licences", ctl_licence},
     {"org", "list|show|members|create|... --app APP [ORG ...]", "manage organizations", ctl_org},
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
     {"keys", "rotate --app APP [--use license [--after DAYS] [--overlap DAYS]] | list [--app APP]",

@@ -34,14 +34,14 @@ int ctl_fail(const struct ctl *c, const char *what, enum qn_err e);
 const char *ctl_option(int *argc, char **argv, const char *name);
 /* The id of an app, or NULL after saying that there is none. */
 const char *ctl_app_id(struct ctl *c, const char *slug);
-/* What is wrong with the plans and limits of an app's file, and in which member; NULL: nothing. */
+/* What is wrong with the plans, limits and licences of an app's file, and in which member; NULL: nothing. */
 const char *ctl_plans_fault(
     struct qn_arena *a, const struct qn_json_object *app, const char **ret_where);
 /* Whether there is a QUOIN_SECRET_KEY; says so when there is none. */
 bool ctl_has_secret(const struct ctl *c);
 
-ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_org, ctl_grant, ctl_audit, ctl_keys, ctl_token,
-    ctl_jobs, ctl_mail, ctl_webhook, ctl_billing, ctl_sso, ctl_routes, ctl_openapi, ctl_nginx,
-    ctl_config, ctl_statements;
+ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_org, ctl_licence, ctl_grant, ctl_audit, ctl_keys,
+    ctl_token, ctl_jobs, ctl_mail, ctl_webhook, ctl_billing, ctl_sso, ctl_routes, ctl_openapi,
+    ctl_nginx, ctl_config, ctl_statements;
 
 #endif

@@ -26,7 +26,7 @@ before(async () => {
 after(() => dir && rmSync(dir, { recursive: true }));
 
 describe('docs', () => {
-	for (const name of ['accounts', 'webhooks'])
+	for (const name of ['accounts', 'licences', 'webhooks'])
 		test(`${name}.md works as written`, async () => {
 			const text = readFileSync(path.join(root, 'docs', `${name}.md`), 'utf8');
 			const blocks = [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((m) => m[1].replaceAll(':8080', `:${stack.port}`));
