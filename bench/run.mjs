@@ -11,6 +11,7 @@ import { instructions } from './lib/callgrind.mjs';
 import { compare_answers } from './lib/compare.mjs';
 import { make_document } from './lib/document.mjs';
 import { PEER_NAMES, start_peer } from './lib/peers.mjs';
+import { LICENCES, seed_licences } from './lib/licences.mjs';
 import { make_rounds } from './lib/rounds.mjs';
 import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
 import { stop_all } from './lib/sh.mjs';
@@ -26,7 +27,7 @@ Measure the copy of Quoin that runs from DIR on port N beside its peers.
   --rounds N        rounds of each measurement (5)
   --seconds N       seconds of each round (5)
   --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
-  --only A,B        of constant, read, list, whoami, sign-in, write, versions, documents (all)
+  --only A,B        of constant, read, list, whoami, sign-in, licence, write, versions, documents (all)
   --documents A,B   sizes for the flatness check (1000,1000000)
   --patience N      seconds to spend on waiting for a quiet machine, and on rounds that were disturbed (0)
   --callgrind       count the instructions of a request instead of timing it (needs valgrind)
@@ -42,7 +43,7 @@ const { values: options } = parseArgs({
     state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
     rounds: { type: 'string' }, seconds: { type: 'string' },
     peers: { type: 'string', default: PEER_NAMES.join(',') },
-    only: { type: 'string', default: 'constant,read,list,whoami,sign-in,write,versions,documents' }, documents: { type: 'string' },
+    only: { type: 'string', default: 'constant,read,list,whoami,sign-in,licence,write,versions,documents' }, documents: { type: 'string' },
     patience: { type: 'string', default: '0' }, callgrind: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
@@ -111,6 +112,13 @@ async function measure(stack, dir) {
       http(bare, 'constant', { path: bare.constant }),
       ...Object.entries(shown).map(([name, credential]) => ({ ...http(quoin, 'whoami', { path, credential }), name })),
     ]);
+  }
+  if (only.has('licence')) {
+    say(`licence check, ${LICENCES} licences`);
+    await seed_licences(stack);
+    const check = http(quoin, 'licence', { docs: LICENCES });
+    await check.run(4 * seconds); // until every worker has seen them
+    result.workloads.licence = await turns([http(bare, 'constant', { path: bare.constant }), { ...check, name: 'licence' }]);
   }
   if (only.has('sign-in')) {
     say('sign-in');

@@ -25,6 +25,9 @@ export function verdicts(result, budgets) {
   for (const name of shown) at_least(`who am I, by ${name} ÷ bare libfcgi`, rps('whoami', name) / rps('whoami', 'libfcgi'), budgets.whoami.of_fcgi);
   const by = shown.map((name) => rps('whoami', name));
   at_least('who am I, slowest ÷ fastest credential', Math.min(...by) / Math.max(...by), 1 - budgets.whoami.within);
+  at_least('licence check ÷ bare libfcgi', rps('licence', 'licence') / rps('licence', 'libfcgi'), budgets.licence.of_fcgi);
+  const { p50, p99: slowest } = w.licence?.licence ?? {}, spread = slowest / p50;
+  out.push({ what: 'licence check, p99 ÷ p50', value: spread, limit: budgets.licence.p99_of_p50, held: spread <= budgets.licence.p99_of_p50, text: `≤ ${budgets.licence.p99_of_p50}` });
   at_least('sign-in ÷ the machine’s Argon2', rps('sign-in', 'sign-in') / rps('sign-in', 'ceiling'), budgets.sign_in.of_ceiling);
   const p99 = (name) => w['sign-in']?.[name]?.p99 ?? NaN;
   const slower = p99('reads beside sign-ins') / p99('reads, idle'), most = budgets.sign_in.read_p99_of_idle;

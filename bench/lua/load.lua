@@ -63,6 +63,16 @@ local function post_login()
   end
 end
 
+-- A licence of lib/licences.mjs on its machine, at random.
+local function post_validate(count)
+  local before = "POST /api/v1/licenses/validate" .. headers() .. "Content-Type: application/json\r\nContent-Length: "
+  return function()
+    local key = "BENCH-LICENCE-" .. digits(math.random(count))
+    local body = '{"license_key":"' .. key .. '","machine_id":"sha256:' .. key .. '","version":"1.4.0"}'
+    return before .. #body .. "\r\n\r\n" .. body
+  end
+end
+
 if env("BENCH_DELAY_MS") then
   function delay() return tonumber(env("BENCH_DELAY_MS")) end
 end
@@ -75,6 +85,8 @@ function init()
     request = get(paths(WORKSPACE, math.ceil(docs / 1000), "/graphs?limit=50"))
   elseif workload == "write" then
     request = put(paths(DOCUMENT, docs, ""))
+  elseif workload == "licence" then
+    request = post_validate(docs)
   elseif workload == "sign-in" then
     request = post_login()
   else

@@ -5,6 +5,7 @@
  *   r  a recovery code
  *   p  a new password, a line end, an address
  *   h  a stored hash
+ *   l  a licence's key
  *   b  a file of breached passwords, searched for "password" (5BAA61E4…)
  * What must hold beside not crashing is asserted.
  */
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "quoin/auth/breached.h"
+#include "quoin/auth/licencekey.h"
 #include "quoin/auth/passrule.h"
 #include "quoin/auth/password.h"
 #include "quoin/auth/recovery.h"
@@ -76,6 +78,21 @@ static void stored(struct qn_span text)
 	free(hash);
 }
 
+/* What was understood reads the same again, whatever it was typed like. */
+static void licence(struct qn_span text)
+{
+	struct qn_licence_key key, again;
+	enum qn_licence_key_kind kind = qn_licence_key_read("CODITECT", text, &key);
+
+	if (kind == QN_LICENCE_KEY_NONE)
+		return;
+	must(strlen(key.text) >= 8 && strlen(key.text) <= QN_LICENCE_KEY_MAX);
+	must(qn_licence_key_read("CODITECT", qn_span_of(key.text), &again) == kind);
+	must(strcmp(key.text, again.text) == 0 &&
+	     memcmp(key.hash, again.hash, sizeof(key.hash)) == 0);
+	must(kind != QN_LICENCE_KEY_OWN || strncmp(key.text, "CODITECT-", 9) == 0);
+}
+
 static void breached(struct qn_span text)
 {
 	static int fd = -1;
@@ -115,6 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'h':
 		stored(text);
+		break;
+	case 'l':
+		licence(text);
 		break;
 	case 'b':
 		breached(text);
