@@ -1,9 +1,9 @@
 -- Licences. Each line that comes out begins with "ok - " or "not ok - "; t.is is in functions.sql.
-\set app '00000000-0000-7000-8000-0000000000dd'
-\set una '00000000-0000-7000-8000-000000000201'
-\set vic '00000000-0000-7000-8000-000000000202'
-\set org '00000000-0000-7000-8000-000000000241'
-\set lic '00000000-0000-7000-8000-000000000251'
+\set app '00000000-0000-7000-8000-0000000000ee'
+\set una '00000000-0000-7000-8000-000000000301'
+\set vic '00000000-0000-7000-8000-000000000302'
+\set org '00000000-0000-7000-8000-000000000341'
+\set lic '00000000-0000-7000-8000-000000000351'
 INSERT INTO apps (id, slug, name, config) VALUES (:'app', 'licensed', 'L', '{"plans": [
     {"code": "free", "shown": "FREE", "rank": 0, "limits": [{"meter": "commands", "period": "day", "max": 10}]},
     {"code": "pro", "shown": "PRO", "rank": 1, "features": ["sync", "mfa"],
@@ -12,14 +12,14 @@ INSERT INTO users (id, app_id, email) VALUES (:'una', :'app', 'una2@example.com'
 INSERT INTO organizations (id, app_id, name, slug) VALUES (:'org', :'app', 'O', 'o');
 
 CREATE FUNCTION t.issue(key text, policy jsonb) RETURNS text LANGUAGE sql AS $$
-    SELECT outcome FROM license_issue('00000000-0000-7000-8000-0000000000dd', gen_random_uuid(), key, policy, '{}')
+    SELECT outcome FROM license_issue('00000000-0000-7000-8000-0000000000ee', gen_random_uuid(), key, policy, '{}')
 $$;
 CREATE FUNCTION t.key(key text) RETURNS bytea LANGUAGE sql AS $$ SELECT sha256(convert_to(key, 'UTF8')) $$;
 CREATE FUNCTION t.look(key text, machine text, version text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
-    SELECT code || ' ' || valid FROM license_look('00000000-0000-7000-8000-0000000000dd', t.key(key), machine, version)
+    SELECT code || ' ' || valid FROM license_look('00000000-0000-7000-8000-0000000000ee', t.key(key), machine, version)
 $$;
 CREATE FUNCTION t.seat(key text, machine text) RETURNS text LANGUAGE sql AS $$
-    SELECT code FROM license_seat('00000000-0000-7000-8000-0000000000dd', t.key(key), machine, NULL, gen_random_uuid(), 'n', 'linux', '::1')
+    SELECT code FROM license_seat('00000000-0000-7000-8000-0000000000ee', t.key(key), machine, NULL, gen_random_uuid(), 'n', 'linux', '::1')
 $$;
 CREATE FUNCTION t.change(key text, verb text, until timestamptz DEFAULT NULL, who uuid DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -105,7 +105,7 @@ SELECT t.is(t.change('key-ended', 'revoke') || ' ' || t.change('key-ended', 'ren
 
 -- Use, of a licence that is nobody's.
 CREATE FUNCTION t.use(n bigint) RETURNS text LANGUAGE sql AS $$
-    SELECT concat_ws(' ', code, used, max) FROM license_take('00000000-0000-7000-8000-0000000000dd', t.key('key-own-limits'), NULL, 'commands', n)
+    SELECT concat_ws(' ', code, used, max) FROM license_take('00000000-0000-7000-8000-0000000000ee', t.key('key-own-limits'), NULL, 'commands', n)
 $$;
 SELECT t.is(t.use(5) || ', ' || t.use(3) || ', ' || t.use(2) || ', ' || t.use(1) || ', ' || t.use(8),
     'VALID 5 7, QUOTA_EXCEEDED 5 7, VALID 7 7, QUOTA_EXCEEDED 7 7, QUOTA_EXCEEDED 7 7', 'all of it or nothing');
