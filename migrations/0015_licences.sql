@@ -54,6 +54,7 @@ CREATE INDEX licenses_organization ON licenses (organization_id, id DESC) WHERE 
 CREATE UNIQUE INDEX licenses_own ON licenses (user_id) WHERE own;
 CREATE INDEX licenses_metadata ON licenses USING gin (metadata jsonb_path_ops);
 CREATE INDEX licenses_expiry ON licenses (expires_at) WHERE expiry_told_at IS NULL AND status = 'ACTIVE';
+CREATE INDEX licenses_refused ON licenses (app_id, id DESC) WHERE status IN ('REVOKED', 'SUSPENDED');
 CREATE INDEX licenses_heartbeat ON licenses (id) WHERE heartbeat_seconds IS NOT NULL;
 CREATE INDEX licenses_imported ON licenses (app_id) WHERE imported;
 

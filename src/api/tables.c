@@ -23,6 +23,7 @@ extern const struct qn_route_table share_table;
 extern const struct qn_route_table execution_table;
 extern const struct qn_route_table entitlement_table;
 extern const struct qn_route_table usage_table;
+extern const struct qn_route_table licence_file_table;
 extern const struct qn_route_table licence_table;
 extern const struct qn_route_table licence_book_table;
 extern const struct qn_route_table licence_device_table;
@@ -60,6 +61,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &execution_table,
     &entitlement_table,
     &usage_table,
+    &licence_file_table,
     &licence_table,
     &licence_book_table,
     &licence_device_table,

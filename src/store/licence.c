@@ -69,6 +69,10 @@
 	    "AND l.id > coalesce($2, '00000000-0000-0000-0000-000000000000'::uuid) ORDER BY l.id LIMIT $3") \
 	X(LICENCE_IMPORT, WRITE, 4, \
 	    "SELECT outcome FROM license_import($1, $2, $3, $4::json::jsonb)") \
+	X(LICENCE_REVOKED, FRESH, 2, \
+	    "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint, NULL::uuid UNION ALL " \
+	    "(SELECT 0, l.id FROM licenses l WHERE l.app_id = $1 AND l.status IN ('REVOKED', 'SUSPENDED') " \
+	    "ORDER BY l.id DESC LIMIT $2)") \
 	X(LICENCE_SWEEP, WRITE, 0, "SELECT license_sweep()")
 
 /* $4 the last id of the page before, $5 rows, $6 organisation, $7 status, $8 plan, $9 metadata */
@@ -492,5 +496,21 @@ enum qn_err licence_sweep(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 
 	QN_TRY(qn_exec(db, a, &licence_set, LICENCE_SWEEP, NULL, 0, &rows));
 	*ret_n = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
+}
+
+enum qn_err licence_revoked(struct qn_db *db, struct qn_arena *a, const char *app, int64_t most,
+    const char *const **ret, size_t *ret_n, int64_t *ret_sequence)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, licence_set, LICENCE_REVOKED, &rows, qn_a_str(app), qn_a_i64(most)));
+	size_t n = qn_rows_n(rows) - 1;
+	const char **ids = qn_alloc_array(a, n + 1, sizeof(*ids));
+	for (size_t i = 0; i < n; i++)
+		ids[i] = qn_rows_str(rows, i + 1, 1);
+	*ret = ids;
+	*ret_n = n;
+	*ret_sequence = qn_rows_i64(rows, 0, 0);
 	return QN_OK;
 }

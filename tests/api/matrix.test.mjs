@@ -81,6 +81,8 @@ function target(route, ids = world) {
 /** Bodies whose schema does not say all; others are made of their required members. */
 const bodies = {
 	LicenseHere: () => seat,
+	MachineCheckOut: () => seat,
+	LicenseActivate: () => ({ request: { version: 1, kind: 'activation-request', product: 'fig-nodes', key: seat.license_key, machine: seat.machine_id, nonce: 'n' } }),
 	DeviceAnswer: () => ({ user_code: world.waiting }),
 	CueProfileChange: () => ({ firstName: 'Ada' }),
 	ShareNew: () => ({ user_id: people.stranger.id, permission: 'read' }),
@@ -130,7 +132,7 @@ const OWN = new Set(['password.change', 'password.reauthenticate', 'account.dele
 	'mfa.enroll', 'mfa.verify', 'mfa.challenge', 'mfa.disable', 'mfa.recovery-codes', 'mfa.passkey-options', 'mfa.passkey', 'passkey.options', 'passkey.create']);
 
 /** The only routes for who has shown one factor of two. */
-const ONE_FACTOR = ['auth.logout', 'auth.whoami', 'mfa.challenge', 'mfa.passkey-options', 'mfa.passkey', 'profile.logout', 'licence.validate', 'licence.use', 'licence.heartbeat', 'licence.leave', 'licence.lease', 'licence.give-back'];
+const ONE_FACTOR = ['auth.logout', 'auth.whoami', 'mfa.challenge', 'mfa.passkey-options', 'mfa.passkey', 'profile.logout', 'licence.check-out-own', 'licence.activate', 'licence.validate', 'licence.use', 'licence.heartbeat', 'licence.leave', 'licence.lease', 'licence.give-back'];
 
 const ofUsers = () => routes.filter((r) => r.auth.includes('user'));
 const ofCallers = () => routes.filter((r) => r.auth.includes('user') || r.auth.includes('key'));

@@ -32,6 +32,7 @@ const bodies = {
 	WorkspaceChange: () => ({ name: `outage ${randomUUID()}` }),
 	ShareNew: () => ({ user_id: bob.id, permission: 'write' }),
 	ExecutionChange: () => ({ progress: 50 }),
+	LicenseActivate: () => ({ request: { version: 1, kind: 'activation-request', product: 'fig-nodes', key: made('FIGNODES-FREE-000000000000'), machine: 'm', nonce: 'n' } }),
 	SamlAnswer: () => ({ SAMLResponse: 'x', RelayState: randomBytes(32).toString('base64url') }),
 };
 
@@ -54,7 +55,7 @@ describe('the database takes no connections', () => {
 	// What is refused by its form, as nobody here can make a right one.
 	const formal = { 'auth.refresh': 'invalid-refresh-token', 'passkey.login': 'invalid-passkey' };
 	// What is answered from memory or needs no database at all.
-	const alone = new Set(['health.alive', 'health.metrics', 'health.openapi', 'account.jwks', 'saml.metadata']);
+	const alone = new Set(['health.alive', 'health.metrics', 'health.openapi', 'account.jwks', 'license.keys', 'saml.metadata']);
 
 	// Without a sign-in of its own to come back to.
 	const elsewhere = { 'oauth.callback': /error=oauth_failed$/, 'saml.finish': /error=sso_failed$/ };

@@ -159,6 +159,13 @@ enum qn_err licence_rows(struct qn_db *db, struct qn_arena *a, const char *app, 
 enum qn_err licence_import(struct qn_db *db, struct qn_arena *a, const char *app, const char *key,
     struct qn_span in) QN_MUST_CHECK;
 
+/*
+ * The ids of those that were revoked or are suspended, `most` of them, the newest first; and a number that is never
+ * below one that was told before: the database's seconds since 1970.
+ */
+enum qn_err licence_revoked(struct qn_db *db, struct qn_arena *a, const char *app, int64_t most,
+    const char *const **ret, size_t *ret_n, int64_t *ret_sequence) QN_MUST_CHECK;
+
 /* What time alone brings, some hundred at a time; *ret_n of them. */
 enum qn_err licence_sweep(struct qn_db *db, struct qn_arena *a, int64_t *ret_n) QN_MUST_CHECK;
 

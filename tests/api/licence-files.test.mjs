@@ -1,0 +1,126 @@
+// Files that prove licences without a network, checked out through nginx and read by the verifier that vendors ship
+// (CONTRACT X10, X11; SECURITY T22).
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+
+import { readKeys, verify } from '../../verify/quoin-verify.mjs';
+import { check, code, Licences } from '../lib/licences.mjs';
+import { ok, problem } from '../lib/setup.mjs';
+
+const product = 'coditect', seconds = () => Math.floor(Date.now() / 1000);
+let w, owner, other;
+
+const path = (licence, rest = '') => `/api/v1/licenses/${licence.id}${rest}`;
+const out = async (who, licence, wish = {}, device = '') => ok(await who.as.post(path(licence, `${device}/check-out`), wish)).license_file;
+const own = (json, http = w.http) => http.post('/api/v1/licenses/check-out', json);
+const keys = async () => readKeys(ok(await w.http.get('/.well-known/quoin-licence-keys.json')));
+const read = async (text, want = {}) => verify(text, await keys(), { product, now: seconds(), ...want });
+const list = async () => (await w.http.get('/api/v1/licenses/revocations')).text;
+
+before(async () => {
+	w = await Licences.open(product);
+	[owner, other] = [await w.person('owner'), await w.person('other')];
+});
+after(() => w?.close());
+
+describe('a licence file', () => {
+	test('is read by the verifier, and says what the licence says', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id, max_devices: 4 });
+		const file = await out(owner, licence);
+		assert.match(file.certificate, /^-----BEGIN LICENSE FILE-----\n/);
+		assert.equal(Date.parse(file.expires_at) - Date.parse(file.issued_at), 7 * 86_400_000);
+		const r = await read(file.certificate);
+		assert.equal(r.code, 'ok');
+		assert.deepEqual([r.payload.kid, r.payload.license_id, r.payload.key, r.payload.plan, r.payload.seats, r.payload.license_expires, r.payload.limits.commands_per_day],
+			[file.kid, licence.id, licence.license_key, 'pro', 4, null, -1]);
+		assert.equal((await read(file.certificate, { product: 'cue' })).code, 'wrong-product');
+		assert.equal((await read(file.certificate, { now: seconds() + 8 * 86_400 })).code, 'expired');
+		assert.equal(await w.stack.one(`SELECT count(*) FROM audit_logs WHERE action = 'licence.check-out' AND resource_id = '${licence.id}'`), '1');
+	});
+
+	test('ends with its licence, and never later than its holder may have it', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id, expires_at: new Date(Date.now() + 7_200_000).toISOString() });
+		assert.equal((await out(owner, licence)).expires_at, licence.expires_at);
+		const long = await w.issue({ plan: 'pro', user_id: owner.id });
+		problem(await owner.as.post(path(long, '/check-out'), { ttl_seconds: 31 * 86_400 }), 'invalid-body');
+		assert.equal((await read((await out(w.boss, long, { ttl_seconds: 365 * 86_400 })).certificate, { now: seconds() + 364 * 86_400 })).code, 'ok');
+	});
+
+	test('encrypted, only the key opens it', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		const { certificate, algorithm } = await out(owner, licence, { encrypt: true });
+		assert.equal(algorithm, 'aes-256-gcm+ed25519');
+		assert.equal((await read(certificate, { licenseKey: licence.license_key })).code, 'ok');
+		assert.notEqual((await read(certificate, { licenseKey: `${licence.license_key}x` })).code, 'ok');
+		assert.notEqual((await read(certificate)).code, 'ok');
+	});
+
+	test('is made for nobody else, and of no licence that may not be used', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		problem(await other.as.post(path(licence, '/check-out'), {}), 'license-not-found');
+		await w.change(licence, 'suspend');
+		problem(await owner.as.post(path(licence, '/check-out'), {}), 'license-state');
+		assert.equal((await own({ license_key: licence.license_key, machine_id: 'm1' })).json.code, 'SUSPENDED');
+		await w.change(licence, 'revoke');
+		problem(await owner.as.post(path(licence, '/check-out'), {}), 'license-state');
+	});
+});
+
+describe('a machine file', () => {
+	test('is had with the key alone: the machine has a seat then, and no other can use it', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id, max_devices: 1 });
+		const r = ok(await own({ license_key: licence.license_key, machine_id: 'm1', nonce: 'n-1' }));
+		assert.deepEqual([r.valid, r.code], [true, 'VALID']);
+		const want = { kind: 'machine', machine: 'm1', nonce: 'n-1' };
+		assert.equal((await read(r.machine_file.certificate, want)).code, 'ok');
+		assert.equal((await read(r.machine_file.certificate, { ...want, machine: 'm2' })).code, 'wrong-machine');
+		assert.equal((await read(r.machine_file.certificate)).code, 'wrong-kind', 'it is no licence file');
+		const full = ok(await own({ license_key: licence.license_key, machine_id: 'm2' }));
+		assert.deepEqual([full.valid, full.code, full.machine_file], [false, 'TOO_MANY_DEVICES', null]);
+		assert.equal(ok(await own({ license_key: `${licence.license_key.slice(0, -1)}!`, machine_id: 'm1' })).code, 'NOT_FOUND');
+	});
+
+	test('is made for a seat by who looks after the licence', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		await check(w.http, licence, 'laptop');
+		const [device] = ok(await owner.as.get(path(licence, '/devices'))).devices;
+		const { certificate } = await out(owner, licence, {}, `/devices/${device.id}`);
+		assert.equal((await read(certificate, { kind: 'machine', machine: 'laptop' })).code, 'ok');
+		problem(await owner.as.post(path(licence, `/devices/${licence.id}/check-out`), {}), 'device-not-found');
+		problem(await other.as.post(path(licence, `/devices/${device.id}/check-out`), {}), 'license-not-found');
+	});
+
+	test('of what a person carried from a machine without a network', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		const request = { version: 1, kind: 'activation-request', product, key: licence.license_key, machine: 'bunker', name: 'The bunker', nonce: randomBytes(8).toString('hex') };
+		const r = ok(await w.http.post('/api/v1/licenses/activate', { request }));
+		assert.equal((await read(r.machine_file.certificate, { kind: 'machine', machine: 'bunker', nonce: request.nonce })).code, 'ok');
+		assert.equal(await code(w.http, licence, 'bunker'), 'VALID');
+		for (const wrong of [{ product: 'cue' }, { version: 2 }, { machine: 'a"b' }, { nonce: undefined }])
+			problem(await w.http.post('/api/v1/licenses/activate', { request: { ...request, ...wrong } }), 'invalid-body');
+	});
+
+	test('for what no file can hold there is none', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		for (const wrong of [{ machine_id: 'a"b' }, { machine_id: 'a\\b' }, { nonce: 'é' }, { ttl_seconds: 31 * 86_400 }, { ttl_seconds: 60 }])
+			problem(await own({ license_key: licence.license_key, machine_id: 'm', ...wrong }), 'invalid-body');
+		assert.equal(await w.stack.one(`SELECT count(*) FROM license_devices WHERE license_id = '${licence.id}'`), '0');
+	});
+});
+
+describe('the list of what was revoked', () => {
+	test('makes the verifier refuse, until it is reinstated; its sequence grows', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
+		const { certificate } = await out(owner, licence);
+		const was = await read(await list(), { kind: 'revocations' });
+		assert.equal(was.code, 'ok');
+		assert.equal((await read(certificate, { revocations: was.payload })).code, 'ok');
+		await w.change(licence, 'suspend');
+		const now = await read(await list(), { kind: 'revocations', sequence: was.payload.sequence });
+		assert.equal((await read(certificate, { revocations: now.payload })).code, 'revoked');
+		assert.ok(now.payload.sequence >= was.payload.sequence);
+		await w.change(licence, 'reinstate');
+		assert.equal((await read(certificate, { revocations: (await read(await list(), { kind: 'revocations' })).payload })).code, 'ok');
+	});
+});
