@@ -378,6 +378,12 @@ verb_psql() {
 	PGHOST=$RUN PGUSER=quoin_owner PGDATABASE=quoin exec "$PG/psql" "$@"
 }
 
+verb_verify() {
+	state_open
+	cd "$CALLER"
+	"$BUILD/quoin-verify" "$@"
+}
+
 verb_ctl() {
 	state_open
 	cd "$CALLER"
