@@ -116,9 +116,9 @@ async function measure(stack, dir) {
   if (only.has('licence')) {
     say(`licence check, ${LICENCES} licences`);
     await seed_licences(stack);
-    const check = http(quoin, 'licence', { docs: LICENCES });
-    await check.run(4 * seconds); // until every worker has seen them
-    result.workloads.licence = await turns([http(bare, 'constant', { path: bare.constant }), { ...check, name: 'licence' }]);
+    const checks = all.map((t) => http(t, 'licence', { docs: LICENCES }));
+    for (const check of checks) await check.run(4 * seconds); // until every process has seen them
+    result.workloads.licence = await turns([http(bare, 'constant', { path: bare.constant }), ...checks]);
   }
   if (only.has('sign-in')) {
     say('sign-in');

@@ -25,8 +25,10 @@ export function verdicts(result, budgets) {
   for (const name of shown) at_least(`who am I, by ${name} ÷ bare libfcgi`, rps('whoami', name) / rps('whoami', 'libfcgi'), budgets.whoami.of_fcgi);
   const by = shown.map((name) => rps('whoami', name));
   at_least('who am I, slowest ÷ fastest credential', Math.min(...by) / Math.max(...by), 1 - budgets.whoami.within);
-  at_least('licence check ÷ bare libfcgi', rps('licence', 'licence') / rps('licence', 'libfcgi'), budgets.licence.of_fcgi);
-  const { p50, p99: slowest } = w.licence?.licence ?? {}, spread = slowest / p50;
+  at_least('licence check ÷ bare libfcgi', rps('licence', 'quoin') / rps('licence', 'libfcgi'), budgets.licence.of_fcgi);
+  at_least('licence check ÷ fastest peer', rps('licence', 'quoin') / fastest_peer('licence', false), budgets.licence.of_fastest_peer);
+  at_least('licence check ÷ FastAPI', rps('licence', 'quoin') / rps('licence', 'fastapi'), budgets.licence.of_fastapi);
+  const { p50, p99: slowest } = w.licence?.quoin ?? {}, spread = slowest / p50;
   out.push({ what: 'licence check, p99 ÷ p50', value: spread, limit: budgets.licence.p99_of_p50, held: spread <= budgets.licence.p99_of_p50, text: `≤ ${budgets.licence.p99_of_p50}` });
   at_least('sign-in ÷ the machine’s Argon2', rps('sign-in', 'sign-in') / rps('sign-in', 'ceiling'), budgets.sign_in.of_ceiling);
   const p99 = (name) => w['sign-in']?.[name]?.p99 ?? NaN;

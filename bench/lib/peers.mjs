@@ -2,6 +2,7 @@
 // same key set and the same two processes (or threads); each listens on a loopback port of its own, and sits behind
 // an nginx of its own with Quoin's settings.
 import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { start_proxy } from './nginx.mjs';
 import { family, free_port, private_mib, run, start, until } from './sh.mjs';
@@ -45,13 +46,31 @@ const all = {
   },
   fastapi: {
     pool: 8,
-    build: () => run('/usr/bin/python3', ['-c', 'import fastapi, asyncpg, uvicorn, uvloop, httptools, jwt, cryptography']),
+    build: () => run('/usr/bin/python3', ['-c', 'import fastapi, asyncpg, uvicorn, uvloop, httptools, jwt, cryptography, pymemcache']),
     command: (port) => ['/usr/bin/python3', '-m', 'uvicorn', 'main:app', '--app-dir', `${PEERS}/fastapi`,
       '--host', '127.0.0.1', '--port', String(port), '--workers', PROCESSES, '--loop', 'uvloop', '--http', 'httptools',
       '--no-access-log', '--log-level', 'error', '--backlog', '4096', '--timeout-keep-alive', '75'],
   },
 };
 export const PEER_NAMES = Object.keys(all);
+
+let cache;
+
+// The memcached of all peers, on a port: the clients of two of them know no other address.
+async function cache_address() {
+  if (!cache) {
+    cache = await free_port();
+    const user = process.getuid() === 0 ? ['-u', 'nobody'] : [];
+    const child = start('memcached', ['-l', '127.0.0.1', '-p', String(cache), '-U', '0', '-t', PROCESSES, ...user]);
+    await until(`memcached on port ${cache}`, () => listens(cache), child);
+  }
+  return `127.0.0.1:${cache}`;
+}
+
+const listens = (port) => new Promise((resolve) => {
+  const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
+  socket.on('error', () => resolve(false));
+});
 
 // Gives the peer behind its nginx and, as `direct`, by itself.
 export async function start_peer(name, stack, dir, pool = all[name].pool) {
@@ -65,7 +84,7 @@ export async function start_peer(name, stack, dir, pool = all[name].pool) {
       PGHOST: stack.db.host, PGPORT: String(stack.db.port), PGUSER: stack.db.user, PGDATABASE: stack.db.name,
       PGSSLMODE: 'disable', PEER_PORT: String(port), PEER_PROCESSES: PROCESSES,
       PEER_POOL: String(name === 'gin' ? pool * Number(PROCESSES) : pool), // one process, as many connections
-      PEER_SQL: `${PEERS}/sql`, PEER_JWKS: stack.jwks_file, PEER_ISSUER: stack.issuer,
+      PEER_MEMCACHED: await cache_address(), PEER_SQL: `${PEERS}/sql`, PEER_JWKS: stack.jwks_file, PEER_ISSUER: stack.issuer,
       PEER_AUDIENCE: stack.audience ?? '', PEER_APP: stack.owner.app,
     },
   });

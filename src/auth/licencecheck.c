@@ -442,5 +442,8 @@ enum qn_err qn_licence_check(struct qn_licences *l, struct qn_db *db, struct qn_
 	if ((e == QN_DB_DOWN || e == QN_UNCERTAIN) &&
 	    (from_worker(&k, true, ret) || from_memcached(&k, true, ret)))
 		return QN_OK;
+	if (e == QN_OK && ret->code == QN_LICENCE_IS_NOT_FOUND)
+		ret->code =
+		    why; /* a key of another product's form might have been an imported one */
 	return e == QN_UNCERTAIN ? QN_DB_DOWN : e; /* a seat given twice is one seat */
 }

@@ -315,8 +315,11 @@ size_t qn_route_errors(const struct qn_route *r, enum qn_err out[QN_ROUTE_ALL_ER
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < QN_ROUTE_ERRORS && r->errors[i] != QN_OK; i++)
+	for (size_t i = 0; i < QN_ROUTE_ERRORS && r->errors[i] != QN_OK; i++) {
 		n = add_error(out, n, r->errors[i]);
+		if (qn_err_status(r->errors[i]) == qn_err_status(QN_DB_DOWN))
+			n = add_error(out, n, QN_DB_DOWN); /* that every route can answer */
+	}
 	if (strchr(r->path, '{') != NULL)
 		n = add_error(out, n, r->missing);
 	if (strstr(r->path, ":int}") != NULL)

@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { readKeys, verify } from '../../verify/quoin-verify.mjs';
 import { check, code, Licences } from '../lib/licences.mjs';
 import { ok, problem } from '../lib/setup.mjs';
+import { until } from '../lib/wait.mjs';
 
 const product = 'coditect', seconds = () => Math.floor(Date.now() / 1000);
 let w, owner, other;
@@ -64,6 +65,18 @@ describe('a licence file', () => {
 		assert.equal((await own({ license_key: licence.license_key, machine_id: 'm1' })).json.code, 'SUSPENDED');
 		await w.change(licence, 'revoke');
 		problem(await owner.as.post(path(licence, '/check-out'), {}), 'license-state');
+	});
+
+	test('nor of one that is over, be it as it may online', async () => {
+		const licence = await w.issue({ plan: 'pro', user_id: owner.id, expiry: 'maintain', expires_at: new Date(Date.now() + 3_600_000).toISOString() });
+		await check(w.http, licence, 'm1');
+		const [device] = ok(await owner.as.get(path(licence, '/devices'))).devices;
+		await w.stack.rows(`UPDATE licenses SET expires_at = now() - interval '1 min' WHERE id = '${licence.id}'`);
+		await until('it has expired, and is good all the same', async () => (await check(w.http, licence, 'm1')).code === 'EXPIRED');
+		problem(await owner.as.post(path(licence, `/devices/${device.id}/check-out`), {}), 'license-state');
+		problem(await own({ license_key: licence.license_key, machine_id: 'm1' }), 'license-state');
+		const request = { version: 1, kind: 'activation-request', product, key: licence.license_key, machine: 'm1', nonce: 'n' };
+		problem(await w.http.post('/api/v1/licenses/activate', { request }), 'license-state');
 	});
 });
 

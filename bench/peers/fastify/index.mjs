@@ -1,16 +1,18 @@
 // The peer in Fastify + pg: cluster of PEER_PROCESSES, a pool in each, tokens verified by fast-jwt,
-// named (prepared) statements, a response schema for the list.
+// named (prepared) statements, a response schema for the list, answers about licences kept by memjs for a day.
 import cluster from 'node:cluster';
 import { createHash, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { createVerifier } from 'fast-jwt';
 import Fastify from 'fastify';
+import memjs from 'memjs';
 import pg from 'pg';
 
 const env = process.env;
 const sql = (name) => ({ name, text: readFileSync(new URL(`../sql/${name}.sql`, import.meta.url), 'utf8') });
-const [READ, LIST, WRITE] = ['read', 'list', 'write'].map(sql);
+const [READ, LIST, WRITE, LICENCE] = ['read', 'list', 'write', 'licence'].map(sql);
+const DAY_S = 86_400;
 
 if (cluster.isPrimary) {
   for (let i = 0; i < Number(env.PEER_PROCESSES ?? 2); i++) cluster.fork();
@@ -22,6 +24,7 @@ if (cluster.isPrimary) {
 
 async function serve() {
   const pool = new pg.Pool({ max: Number(env.PEER_POOL ?? 8) });
+  const cache = memjs.Client.create(env.PEER_MEMCACHED);
   const verify = verifier();
   const app = Fastify({ logger: false, bodyLimit: 4 << 20 });
 
@@ -69,6 +72,24 @@ async function serve() {
   });
 
   const string = { type: 'string' };
+  const asked = {
+    body: {
+      type: 'object', required: ['license_key', 'machine_id'],
+      properties: { license_key: { type: 'string', maxLength: 160 }, machine_id: { type: 'string', maxLength: 256 }, version: string },
+    },
+  };
+  app.post('/api/v1/licenses/validate', { onRequest: authenticate, schema: asked }, async (req, reply) => {
+    const { license_key, machine_id } = req.body;
+    const key = `license:${createHash('sha256').update(`${license_key}\n${machine_id}`).digest('hex')}`;
+    const { value } = await cache.get(key);
+    if (value !== null) return reply.type('application/json; charset=utf-8').send(value);
+    const { rows } = await pool.query({ ...LICENCE, values: [env.PEER_APP, license_key, machine_id] });
+    if (rows.length === 0 || !rows[0].valid) return { valid: false, code: rows.length === 0 ? 'NOT_FOUND' : 'REFUSED' };
+    const text = JSON.stringify({ ...rows[0], code: 'VALID', cached_until: new Date(Date.now() + DAY_S * 1000) });
+    await cache.set(key, text, { expires: DAY_S });
+    return reply.type('application/json; charset=utf-8').send(text);
+  });
+
   const graph = {
     type: 'object',
     properties: { id: string, name: string, version: { type: 'integer' }, created_at: string, updated_at: string },

@@ -1,5 +1,5 @@
 // The peer in gin + pgx: one process on GOMAXPROCS threads, tokens verified by golang-jwt, a pgxpool that prepares
-// and caches statements; stored JSON passes through as json.RawMessage.
+// and caches statements; stored JSON passes through as json.RawMessage; answers about licences are kept by gomemcache.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"log"
@@ -18,8 +19,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/bradfitz/gomemcache/memcache"
 	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt"
 	"github.com/jackc/pgx/v4"
@@ -33,9 +36,12 @@ type key struct {
 
 type server struct {
 	pool                  *pgxpool.Pool
+	caches                [32]*memcache.Client // Debian's keeps two connections each
+	turn                  uint32
 	app, issuer, audience string
 	keys                  map[string]key
 	read, list, write     string
+	licence               string
 }
 
 func must(err error) {
@@ -209,6 +215,54 @@ func (s *server) graphs(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"graphs": found})
 }
 
+const day = 86400
+
+// Answers are kept for a day as they are sent.
+func (s *server) validate(c *gin.Context) {
+	var body struct {
+		Key     string `json:"license_key" binding:"required,max=160"`
+		Machine string `json:"machine_id" binding:"required,max=256"`
+		Version string `json:"version"`
+	}
+	if err := c.ShouldBindJSON(&body); err != nil {
+		refuse(c, http.StatusUnprocessableEntity, "The body does not match the schema.")
+		return
+	}
+	sum := sha256.Sum256([]byte(body.Key + "\n" + body.Machine))
+	key := "license:" + hex.EncodeToString(sum[:])
+	cache := s.caches[atomic.AddUint32(&s.turn, 1)%uint32(len(s.caches))]
+	if kept, err := cache.Get(key); err == nil {
+		c.Data(http.StatusOK, "application/json; charset=utf-8", kept.Value)
+		return
+	}
+	var answer struct {
+		Valid    bool            `json:"valid"`
+		Code     string          `json:"code"`
+		Tier     string          `json:"tier"`
+		Expires  *time.Time      `json:"expires_at"`
+		Features json.RawMessage `json:"features"`
+		Quotas   json.RawMessage `json:"quotas"`
+		Until    time.Time       `json:"cached_until"`
+	}
+	err := s.pool.QueryRow(c, s.licence, s.app, body.Key, body.Machine).
+		Scan(&answer.Tier, &answer.Expires, (*[]byte)(&answer.Features), (*[]byte)(&answer.Quotas), &answer.Valid)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		fail(c, err, http.StatusInternalServerError, "Internal error")
+		return
+	}
+	if !answer.Valid {
+		c.JSON(http.StatusOK, gin.H{"valid": false, "code": "REFUSED"})
+		return
+	}
+	answer.Code, answer.Until = "VALID", time.Now().Add(day*time.Second)
+	text, err := json.Marshal(answer)
+	must(err)
+	if err = cache.Set(&memcache.Item{Key: key, Value: text, Expiration: day}); err != nil {
+		log.Print(err)
+	}
+	c.Data(http.StatusOK, "application/json; charset=utf-8", text)
+}
+
 func main() {
 	dir := os.Getenv("PEER_SQL")
 	sql := func(name string) string {
@@ -226,7 +280,10 @@ func main() {
 	s := &server{
 		pool: pool, keys: loadKeys(os.Getenv("PEER_JWKS")),
 		app: os.Getenv("PEER_APP"), issuer: os.Getenv("PEER_ISSUER"), audience: os.Getenv("PEER_AUDIENCE"),
-		read: sql("read"), list: sql("list"), write: sql("write"),
+		read: sql("read"), list: sql("list"), write: sql("write"), licence: sql("licence"),
+	}
+	for i := range s.caches {
+		s.caches[i] = memcache.New(os.Getenv("PEER_MEMCACHED"))
 	}
 
 	gin.SetMode(gin.ReleaseMode)
@@ -237,5 +294,6 @@ func main() {
 	api.GET("/graphs/:id", s.get)
 	api.PUT("/graphs/:id", s.save)
 	api.GET("/workspaces/:id/graphs", s.graphs)
+	api.POST("/licenses/validate", s.validate)
 	must(http.ListenAndServe("127.0.0.1:"+os.Getenv("PEER_PORT"), router))
 }
