@@ -25,7 +25,7 @@ async function lastOf(b) {
 		return r.expires_in === LASTS_S && r;
 	});
 	await stack.ctl('keys', 'rotate', '--app', app);
-	await b.copy.sql("UPDATE signing_keys SET created_at = created_at - interval '11 seconds'");
+	await b.copy.sql("UPDATE signing_keys SET created_at = created_at - interval '11 seconds', signs_at = signs_at - interval '11 seconds'");
 	assert.notEqual(part((await login()).access_token, 0).kid, part(token, 0).kid);
 	const { exp } = part(token, 1);
 	let taken = 0;
@@ -64,7 +64,7 @@ fault('F06', 'HUP, and keys rotated: no error, and old tokens are good to their 
 			return now.length > before.length && before.every((k) => now.includes(k));
 		});
 		// The ten seconds until it signs pass at once.
-		await b.copy.sql("UPDATE signing_keys SET created_at = created_at - interval '11 seconds'");
+		await b.copy.sql("UPDATE signing_keys SET created_at = created_at - interval '11 seconds', signs_at = signs_at - interval '11 seconds'");
 		tokens.push(await token());
 		assert.ok(!before.includes(part(tokens.at(-1), 0).kid), 'the new key signs');
 		for (const t of tokens)
