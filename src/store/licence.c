@@ -70,9 +70,9 @@
 	X(LICENCE_IMPORT, WRITE, 4, \
 	    "SELECT outcome FROM license_import($1, $2, $3, $4::json::jsonb)") \
 	X(LICENCE_REVOKED, FRESH, 2, \
-	    "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint, NULL::uuid UNION ALL " \
-	    "(SELECT 0, l.id FROM licenses l WHERE l.app_id = $1 AND l.status IN ('REVOKED', 'SUSPENDED') " \
-	    "ORDER BY l.id DESC LIMIT $2)") \
+	    "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint, l.id FROM (SELECT) always " \
+	    "LEFT JOIN (SELECT x.id FROM licenses x WHERE x.app_id = $1 " \
+	    "AND x.status IN ('REVOKED', 'SUSPENDED') ORDER BY x.id DESC LIMIT $2) l ON true") \
 	X(LICENCE_SWEEP, WRITE, 0, "SELECT license_sweep()")
 
 /* $4 the last id of the page before, $5 rows, $6 organisation, $7 status, $8 plan, $9 metadata */
@@ -505,10 +505,11 @@ enum qn_err licence_revoked(struct qn_db *db, struct qn_arena *a, const char *ap
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, licence_set, LICENCE_REVOKED, &rows, qn_a_str(app), qn_a_i64(most)));
-	size_t n = qn_rows_n(rows) - 1;
+	size_t n =
+	    qn_rows_str(rows, 0, 1) == NULL ? 0 : qn_rows_n(rows); /* none: one row without an id */
 	const char **ids = qn_alloc_array(a, n + 1, sizeof(*ids));
 	for (size_t i = 0; i < n; i++)
-		ids[i] = qn_rows_str(rows, i + 1, 1);
+		ids[i] = qn_rows_str(rows, i, 1);
 	*ret = ids;
 	*ret_n = n;
 	*ret_sequence = qn_rows_i64(rows, 0, 0);

@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -386,14 +388,16 @@ static void full_buckets_give_nothing_away(void **state)
 }
 
 /* Who is killed while he holds the lock of a bucket passes it on. */
-static void hit_and_be_killed(struct qn_tally *t, int child)
+static void hit_and_be_killed(struct qn_tally *t, int child, _Atomic(int) *done)
 {
 	struct qn_tally_line *line;
 	struct qn_window w;
 
-	for (uint64_t k = 0;; k++)
+	for (uint64_t k = 0;; k++) {
 		qn_tally_hit(t, QN_TALLY_CALLERS, k * 64 * 64 + (uint64_t)child, -1,
 		    contended_at + (int64_t)(k / 8) * 3 * MINUTE, &w, &line);
+		atomic_fetch_add(done, 1);
+	}
 }
 
 static void the_killed_hold_nothing(void **state)
@@ -402,20 +406,26 @@ static void the_killed_hold_nothing(void **state)
 	struct qn_tally_line *line;
 	struct qn_window w;
 	int64_t at = fresh_minute(t);
+	_Atomic(int) *done =
+	    mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
+	assert_true(done != MAP_FAILED);
 	for (int i = 0; i < 200; i++) {
 		contended_at = at + i * INT64_C(1000000) * MINUTE;
+		atomic_store(done, 0);
 		pid_t pid = fork();
 		if (pid == 0)
-			hit_and_be_killed(t, 3);
-		usleep((useconds_t)(i % 17) * 100);
+			hit_and_be_killed(t, 3, done);
+		while (atomic_load(done) < i * 7 % 1700) /* then it is at another one */
+			;
 		kill(pid, SIGKILL);
 		assert_int_equal(waitpid(pid, NULL, 0), pid);
 		assert_true(qn_tally_hit(t, QN_TALLY_CALLERS, 3 + UINT64_C(4096) * 1000003, -1,
 		    contended_at + 999999 * MINUTE, &w, &line));
 		assert_non_null(line);
 	}
+	munmap((void *)(uintptr_t)done, sizeof(*done));
 	qn_tally_close(t);
 }
 

@@ -39,16 +39,17 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: ceiling SECONDS PROCESSES KIB PASSES\n");
 		return 2;
 	}
-	int n = atoi(argv[2]), failed = 0, status;
+	long n = strtol(argv[2], NULL, 10);
+	int failed = 0, status;
 	double *rate = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (rate == MAP_FAILED || n < 1 || n > 256 ||
 	    crypto_pwhash_argon2id_str(hash, password, strlen(password), strtoull(argv[4], NULL, 10),
 		(size_t)strtoull(argv[3], NULL, 10) * 1024) != 0)
 		return 1;
-	for (int i = 0; i < n; i++)
+	for (long i = 0; i < n; i++)
 		if (fork() == 0)
 			_exit(verify(hash, atof(argv[1]), &rate[i]));
-	for (int i = 0; i < n; i++) {
+	for (long i = 0; i < n; i++) {
 		if (wait(&status) < 0 || status != 0)
 			failed = 1;
 		sum += rate[i];
