@@ -19,7 +19,7 @@ function memory(of) {
   return `${most.toFixed(1)} (${of.private_mib.length}: ${total.toFixed(0)})`;
 }
 
-// What has no peers: each line a figure of its own.
+// What is beside others than the columns are: each line a figure of its own.
 function print_callers(workloads) {
   for (const [title, key] of [['who am I', 'whoami'], ['licence check', 'licence'], ['sign-in', 'sign-in']]) {
     if (!workloads[key]) continue;
