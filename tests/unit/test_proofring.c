@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -230,6 +231,9 @@ static void test_outage(void **state)
 	assert_string_equal(qn_proof_key_kid(key), kid);
 	assert_int_equal(qn_proof_ring_get(ring, db, arena, other, 2, &key), QN_DB_DOWN);
 	pg_server_up(&pg);
+	/* A failed connection rests before the next. */
+	for (int64_t began = qn_mono_us(); qn_db_ping(db) != QN_OK; poll(NULL, 0, 1))
+		assert_in_range(qn_mono_us() - began, 0, 10000000);
 }
 
 static void test_other_secret(void **state)
