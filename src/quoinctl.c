@@ -33,6 +33,8 @@ static const struct ctl_verb verbs[] = {
 	"have a server told of events, show what it was told", ctl_webhook},
     {"billing", "reconcile --app APP [EMAIL] | replay --app APP EVENT | show --app APP EMAIL|ORG",
 	"look at customers again, act on an event again, show who pays", ctl_billing},
+    {"figures", "--app APP [--from DAY] [--to DAY] [--json]",
+	"print users, customers and money day by day", ctl_figures},
     {"routes", "[--json]", "list every route and who may call it", ctl_routes},
     {"openapi", "", "print the OpenAPI 3.1 description", ctl_openapi},
     {"nginx", "[--app SLUG]", "print nginx's maps of hosts, origins and pools", ctl_nginx},

@@ -128,8 +128,14 @@ static struct qn_buf *text(struct qn_request *r, size_t ceiling)
 static enum qn_err metrics(struct qn_request *r)
 {
 	struct qn_buf *b = text(r, API_METRICS_BYTES);
+	struct qn_list gauges;
 
 	api_metrics(qn_server_conf(r->server), qn_server_routes(r->server), b);
+	/* Without Postgres what this host has counted is told all the same. */
+	if (figures_gauges(r->db, r->arena, &gauges) == QN_OK)
+		api_metrics_business(&gauges, b);
+	else
+		r->why = "there are no business figures";
 	r->raw = (struct qn_span){b->p, b->n};
 	return b->over ? QN_INTERNAL : QN_OK;
 }
@@ -152,7 +158,8 @@ static const struct qn_route routes[] = {
 	.reply = &alive_object, .handler = alive},
     {QN_GET, "/ready", "health.ready", "Whether every pool of this host is at work.", PUBLIC,
 	.flags = QN_R_HEALTH, .reply = &ready_object, .handler = ready},
-    {QN_GET, "/metrics", "health.metrics", "Counters of all pools of this host, for Prometheus.",
+    {QN_GET, "/metrics", "health.metrics",
+	"Counters of all pools of this host, and business figures, for Prometheus.",
 	.pool = QN_POOL_API, .auth = QN_AUTH_LOCAL, .rate = QN_RATE_NONE,
 	.content_type = "text/plain; version=0.0.4", .handler = metrics},
     {QN_GET, "/openapi.json", "health.openapi", "This description.", PUBLIC,

@@ -139,3 +139,57 @@ void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, str
 	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++)
 		qn_board_unmap(boards.of[p]);
 }
+
+/* Gauges of figures, by the name that the store has for them (docs/figures.md). */
+static const char *help_of(const char *gauge)
+{
+	static const struct {
+		const char *name, *help;
+	} rows[] = {
+	    {"active_users_day", "Users active on the last whole day."},
+	    {"active_users_month", "Users active within the last 30 days."},
+	    {"arr", "Recurring a year, in the currency's smallest unit."},
+	    {"churned_customers", "Customers who stopped paying on the last whole day."},
+	    {"conversions", "Customers who paid for the first time on the last whole day."},
+	    {"mrr", "Recurring a month, in the currency's smallest unit."},
+	    {"mrr_lost", "Recurring a month that ended on the last whole day."},
+	    {"past_due", "Paying customers who owe."},
+	    {"paying_customers", "Customers with a subscription that is paid for."},
+	    {"signups", "Accounts made on the last whole day."},
+	    {"trials", "Customers on trial."},
+	    {"validations", "Validations of licences on the last whole day."},
+	    {"validations_refused", "Those that were refused."},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcmp(rows[i].name, gauge) == 0)
+			return rows[i].help;
+	return NULL;
+}
+
+/* A currency is Stripe's word: three letters, or it is no label of ours. */
+static bool is_currency(const char *s)
+{
+	return strlen(s) == 3 && strspn(s, "abcdefghijklmnopqrstuvwxyz") == 3;
+}
+
+void api_metrics_business(const struct qn_list *gauges, struct qn_buf *b)
+{
+	const struct figures_gauge *g = gauges->items;
+	const char *last = "";
+
+	for (size_t i = 0; i < gauges->n; i++) {
+		const char *help = help_of(g[i].gauge);
+		if (help == NULL || (g[i].currency != NULL && !is_currency(g[i].currency)))
+			continue;
+		if (strcmp(last, g[i].gauge) != 0)
+			qn_buf_printf(b,
+			    "# HELP quoin_business_%s %s\n# TYPE quoin_business_%s gauge\n",
+			    g[i].gauge, help, g[i].gauge);
+		last = g[i].gauge;
+		qn_buf_printf(b, "quoin_business_%s{app=\"%s\"", g[i].gauge, g[i].app);
+		if (g[i].currency != NULL)
+			qn_buf_printf(b, ",currency=\"%s\"", g[i].currency);
+		qn_buf_printf(b, "} %lld\n", (long long)g[i].value);
+	}
+}

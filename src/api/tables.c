@@ -12,6 +12,7 @@ extern const struct qn_route_table address_table;
 extern const struct qn_route_table factor_table;
 extern const struct qn_route_table passkey_table;
 extern const struct qn_route_table staff_table;
+extern const struct qn_route_table figures_table;
 extern const struct qn_route_table oauth_table;
 extern const struct qn_route_table saml_table;
 extern const struct qn_route_table device_table;
@@ -50,6 +51,7 @@ const struct qn_route_table *const qn_api_tables[] = {
     &factor_table,
     &passkey_table,
     &staff_table,
+    &figures_table,
     &oauth_table,
     &saml_table,
     &device_table,

@@ -16,6 +16,7 @@
 #include "quoin/store/app.h"
 #include "quoin/store/audit.h"
 #include "quoin/store/entitlement.h"
+#include "quoin/store/figures.h"
 #include "quoin/store/idempotency.h"
 #include "quoin/store/invitation.h"
 #include "quoin/store/job.h"
@@ -250,6 +251,13 @@ static enum qn_err prune_billing(struct jobs *j, const struct job *job)
 	return prune(j, billing_prune);
 }
 
+/* Days of business that were not counted yet, and today once more. */
+static enum qn_err roll_figures(struct jobs *j, const struct job *job)
+{
+	(void)job;
+	return prune(j, figures_roll);
+}
+
 static const struct kind {
 	const char *name;
 	job_fn *fn;
@@ -272,6 +280,7 @@ static const struct kind {
     {"billing.prune", prune_billing, NULL},
     {"billing.usage", report_usage, NULL},
     {"licence.sweep", sweep_licences, NULL},
+    {"figures.roll", roll_figures, NULL},
 };
 
 static const struct kind *kind_of(const struct job *job)

@@ -62,7 +62,7 @@
 	    "INSERT INTO jobs (id, kind, unique_key, max_attempts, run_at) " \
 	    "SELECT gen_random_uuid(), kind, kind, 1, date_trunc('hour', now()) + interval '1 hour' " \
 	    "FROM unnest(ARRAY['audit.prune', 'meters.prune', 'webhook.prune', 'billing.prune', " \
-	    "'billing.usage']) kind " \
+	    "'billing.usage', 'figures.roll']) kind " \
 	    "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_LIST, FRESH, 0, "SELECT " COLUMNS " FROM jobs ORDER BY run_at LIMIT 1000") \
 	X(JOB_RETRY, WRITE, 1, \

@@ -31,6 +31,7 @@ extern const struct qn_stmt_set device_set;
 extern const struct qn_stmt_set saml_set;
 extern const struct qn_stmt_set webhook_set;
 extern const struct qn_stmt_set billing_set;
+extern const struct qn_stmt_set figures_set;
 
 const struct qn_stmt_set *const qn_stmt_sets[] = {
     &app_set,
@@ -63,5 +64,6 @@ const struct qn_stmt_set *const qn_stmt_sets[] = {
     &saml_set,
     &webhook_set,
     &billing_set,
+    &figures_set,
     NULL,
 };

@@ -101,7 +101,7 @@ const bodies = {
 /** Queries of routes that cannot do without one. */
 const queries = { 'device.look': () => `user_code=${world.waiting}` };
 /** Queries that are wrong, where none would be right. */
-const wrong = { 'billing.invoices': 'limit=0', 'org.billing-invoices': 'limit=0', 'oauth.google': 'return_to=//', 'oauth.github': 'return_to=//', 'oauth.start': 'return_to=//', 'oauth.callback': 'state=a&state=b', 'saml.finish': 'ticket=a&ticket=b' };
+const wrong = { 'billing.invoices': 'limit=0', 'org.billing-invoices': 'limit=0', 'admin.figures': 'from=x', 'oauth.google': 'return_to=//', 'oauth.github': 'return_to=//', 'oauth.start': 'return_to=//', 'oauth.callback': 'state=a&state=b', 'saml.finish': 'ticket=a&ticket=b' };
 
 function valueOf(name, schema) {
 	if (world[name] !== undefined)

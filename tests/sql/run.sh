@@ -351,6 +351,7 @@ lines functions.sql
 lines entitlements.sql
 lines billing.sql
 lines licences.sql
+lines figures.sql
 sql -f "$here/fill.sql"
 plans
 first_sights
