@@ -1,6 +1,7 @@
 #include "quoin/store/account.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS \
 	"id, email, display_name, plan, password_hash, first_name, last_name, avatar_url, company_name, " \
@@ -96,14 +97,6 @@ static const struct qn_field secret_fields[] = {
 static const struct qn_object secret_object =
     QN_OBJECT("AccountSecret", struct account_secret, secret_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct account *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_USER_NOT_FOUND;
-	qn_rows_get(rows, 0, &account_object, ret);
-	return QN_OK;
-}
-
 enum qn_err account_create(struct qn_db *db, struct qn_arena *a, const char *app,
     const struct account *in, struct account *ret)
 {
@@ -114,7 +107,7 @@ enum qn_err account_create(struct qn_db *db, struct qn_arena *a, const char *app
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_CREATE, &rows, qn_a_str(app), qn_a_str(id),
 	    qn_a_str(in->email), qn_a_str(in->display_name), qn_a_str(in->password_hash),
 	    qn_a_bool(in->email_verified), qn_a_str(in->first_name), qn_a_str(in->last_name)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_by_id(
@@ -123,7 +116,7 @@ enum qn_err account_by_id(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_BY_ID, &rows, qn_a_str(app), qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_by_email(
@@ -133,7 +126,7 @@ enum qn_err account_by_email(
 
 	QN_TRY(
 	    QN_EXEC(db, a, account_set, ACCOUNT_BY_EMAIL, &rows, qn_a_str(app), qn_a_str(email)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_passwords(
@@ -190,7 +183,7 @@ enum qn_err account_verify_email(struct qn_db *db, struct qn_arena *a, const cha
 
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_VERIFY_EMAIL, &rows, qn_a_str(app),
 	    qn_a_str(user), qn_a_str(email)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_set_email(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -200,7 +193,7 @@ enum qn_err account_set_email(struct qn_db *db, struct qn_arena *a, const char *
 
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_SET_EMAIL, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(email)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_set_profile(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -212,7 +205,7 @@ enum qn_err account_set_profile(struct qn_db *db, struct qn_arena *a, const char
 	    qn_a_str(user), qn_a_str(in->display_name), qn_a_str(in->first_name),
 	    qn_a_str(in->last_name), qn_a_str(in->avatar_url), qn_a_str(in->company_name),
 	    qn_a_str(in->industry), qn_a_str(in->job_role), qn_a_str(in->usage_purpose)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_give_up(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
@@ -222,16 +215,12 @@ enum qn_err account_give_up(struct qn_db *db, struct qn_arena *a, const char *ap
 
 	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_GIVE_UP, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_i64(days)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err account_erase(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &account_set, ACCOUNT_ERASE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &account_set, ACCOUNT_ERASE, ret_n);
 }
 
 enum qn_err one_time_put(struct qn_db *db, struct qn_arena *a, const char *app, const char *purpose,

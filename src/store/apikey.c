@@ -1,6 +1,7 @@
 #include "quoin/store/apikey.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS \
 	"id, name, key_prefix, public_id, array_to_json(scopes) AS scopes, array_to_json(ip_allow) AS ip_allow, " \
@@ -42,14 +43,6 @@ static const struct qn_field apikey_fields[] = {
 };
 const struct qn_object apikey_object = QN_OBJECT("ApiKey", struct apikey, apikey_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct apikey *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_KEY_NOT_FOUND;
-	qn_rows_get(rows, 0, &apikey_object, ret);
-	return QN_OK;
-}
-
 enum qn_err apikey_create(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const struct apikey *in, const uint8_t hash[32], struct apikey *ret)
 {
@@ -61,7 +54,8 @@ enum qn_err apikey_create(struct qn_db *db, struct qn_arena *a, const char *app,
 	    qn_a_str(id), qn_a_str(in->name), qn_a_str(in->public_id), qn_a_str(in->key_prefix),
 	    qn_a_bytes(hash, QN_SHA256_LEN), qn_a_json(in->scopes), qn_a_json(in->ip_allow),
 	    qn_a_i64(in->expires_at), qn_a_i64(APIKEY_MOST)));
-	return qn_rows_n(rows) == 0 ? QN_LIMIT : one(rows, ret);
+	return qn_rows_n(rows) == 0 ? QN_LIMIT
+	                            : qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret);
 }
 
 enum qn_err apikey_list(
@@ -81,7 +75,7 @@ enum qn_err apikey_by_id(struct qn_db *db, struct qn_arena *a, const char *app, 
 
 	QN_TRY(QN_EXEC(
 	    db, a, apikey_set, APIKEY_BY_ID, &rows, qn_a_str(app), qn_a_str(user), qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret);
 }
 
 enum qn_err apikey_rename(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
@@ -91,7 +85,7 @@ enum qn_err apikey_rename(struct qn_db *db, struct qn_arena *a, const char *app,
 
 	QN_TRY(QN_EXEC(db, a, apikey_set, APIKEY_RENAME, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(id), qn_a_str(name)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret);
 }
 
 enum qn_err apikey_end(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,

@@ -1,6 +1,7 @@
 #include "quoin/store/audit.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define AUDIT_STMTS(X) \
 	X(AUDIT_WRITE, WRITE, 11, "SELECT audit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)") \
@@ -103,9 +104,5 @@ enum qn_err audit_verify(
 
 enum qn_err audit_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &audit_set, AUDIT_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &audit_set, AUDIT_PRUNE, ret_n);
 }

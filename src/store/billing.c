@@ -1,6 +1,7 @@
 #include "quoin/store/billing.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #include <string.h>
 
@@ -241,22 +242,13 @@ static const struct qn_object usage_object =
 
 #define PAYER(p) qn_a_str((p)->app), qn_a_str((p)->user), qn_a_str((p)->org)
 
-static enum qn_err one(
-    struct qn_rows *rows, const struct qn_object *o, enum qn_err missing, void *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return missing;
-	qn_rows_get(rows, 0, o, ret);
-	return QN_OK;
-}
-
 enum qn_err stripe_account_get(
     struct qn_db *db, struct qn_arena *a, const char *app, struct stripe_account *ret)
 {
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, STRIPE_ACCOUNT_GET, &rows, qn_a_str(app)));
-	return one(rows, &account_object, QN_NOT_FOUND, ret);
+	return qn_rows_one(rows, &account_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err stripe_account_put(
@@ -327,7 +319,7 @@ enum qn_err billing_customer_claim(
 		return QN_RETRY; /* another's first sight of it is not over */
 	const char *claimed = qn_rows_str(rows, 0, 0);
 	QN_TRY(QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_WHO, &rows, qn_a_str(claimed)));
-	return one(rows, &customer_object, QN_NOT_FOUND, ret);
+	return qn_rows_one(rows, &customer_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err billing_customer_name(
@@ -349,7 +341,7 @@ enum qn_err billing_customer_find(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_FIND, &rows, PAYER(p)));
-	return one(rows, &customer_object, QN_NOT_FOUND, ret);
+	return qn_rows_one(rows, &customer_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err billing_customer_watch(struct qn_db *db, struct qn_arena *a, const char *id)
@@ -376,7 +368,7 @@ enum qn_err billing_ask(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, BILLING_ASK, &rows, qn_a_str(customer)));
-	return one(rows, &question_object, QN_NOT_FOUND, ret);
+	return qn_rows_one(rows, &question_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err billing_apply(struct qn_db *db, struct qn_arena *a, const char *customer,
@@ -396,7 +388,7 @@ enum qn_err subscription_current(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, SUBSCRIPTION_CURRENT, &rows, PAYER(p)));
-	return one(rows, &row_object, QN_NOT_FOUND, ret);
+	return qn_rows_one(rows, &row_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err subscription_orphans(
@@ -435,7 +427,7 @@ enum qn_err price_find(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, PRICE_FIND, &rows, qn_a_str(app), qn_a_str(name)));
-	return one(rows, &price_object, QN_PRICE, ret);
+	return qn_rows_one(rows, &price_object, QN_PRICE, ret);
 }
 
 enum qn_err price_once(
@@ -444,16 +436,12 @@ enum qn_err price_once(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, billing_set, PRICE_ONCE, &rows, qn_a_str(app), qn_a_i64(amount)));
-	return one(rows, &price_object, QN_PRICE, ret);
+	return qn_rows_one(rows, &price_object, QN_PRICE, ret);
 }
 
 enum qn_err billing_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &billing_set, BILLING_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &billing_set, BILLING_PRUNE, ret_n);
 }
 
 enum qn_err billing_usage_due(

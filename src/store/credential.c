@@ -1,5 +1,7 @@
 #include "quoin/store/credential.h"
 
+#include "rows.h"
+
 #define USER \
 	"u.id AS user_id, u.plan, u.platform_role, u.suspended_at IS NOT NULL AS suspended, u.mfa_enabled"
 #define SESSION \
@@ -45,15 +47,6 @@ static const struct qn_field fields[] = {
 };
 static const struct qn_object object = QN_OBJECT("Credential", struct credential, fields);
 
-static enum qn_err one(struct qn_rows *rows, struct credential *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_UNAUTHENTICATED;
-	qn_object_init(&object, ret);
-	qn_rows_get(rows, 0, &object, ret);
-	return QN_OK;
-}
-
 enum qn_err credential_of_user(
     struct qn_db *db, struct qn_arena *a, const char *app, const char *user, struct credential *ret)
 {
@@ -61,7 +54,7 @@ enum qn_err credential_of_user(
 
 	QN_TRY(QN_EXEC(
 	    db, a, credential_set, CREDENTIAL_OF_USER, &rows, qn_a_str(app), qn_a_str(user)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &object, QN_UNAUTHENTICATED, ret);
 }
 
 enum qn_err credential_of_session(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -71,7 +64,7 @@ enum qn_err credential_of_session(struct qn_db *db, struct qn_arena *a, const ch
 
 	QN_TRY(QN_EXEC(
 	    db, a, credential_set, CREDENTIAL_OF_SESSION, &rows, qn_a_str(app), qn_a_str(session)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &object, QN_UNAUTHENTICATED, ret);
 }
 
 enum qn_err credential_of_cookie(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -81,7 +74,7 @@ enum qn_err credential_of_cookie(struct qn_db *db, struct qn_arena *a, const cha
 
 	QN_TRY(QN_EXEC(db, a, credential_set, CREDENTIAL_OF_COOKIE, &rows, qn_a_str(app),
 	    qn_a_bytes(hash, 32)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &object, QN_UNAUTHENTICATED, ret);
 }
 
 enum qn_err credential_of_key(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -91,7 +84,7 @@ enum qn_err credential_of_key(struct qn_db *db, struct qn_arena *a, const char *
 
 	QN_TRY(QN_EXEC(
 	    db, a, credential_set, CREDENTIAL_OF_KEY, &rows, qn_a_str(app), qn_a_str(public_id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &object, QN_UNAUTHENTICATED, ret);
 }
 
 enum qn_err credential_used(

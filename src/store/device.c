@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "rows.h"
+
 #define SHOWN \
 	" RETURNING user_id AS \"user\", aal::integer AS aal, device_id, device_name, ip, expires_at"
 
@@ -45,14 +47,6 @@ enum qn_err device_put(struct qn_db *db, struct qn_arena *a, const char *app,
 	    qn_a_str(in->device_name), qn_a_str(in->ip), qn_a_i64(DEVICE_INTERVAL_S));
 }
 
-static enum qn_err one(struct qn_rows *rows, struct device *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_DEVICE_NOT_FOUND;
-	qn_rows_get(rows, 0, &device_object, ret);
-	return QN_OK;
-}
-
 enum qn_err device_by_code(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user_code, const char *user, struct device *ret)
 {
@@ -60,7 +54,7 @@ enum qn_err device_by_code(struct qn_db *db, struct qn_arena *a, const char *app
 
 	QN_TRY(QN_EXEC(db, a, device_set, DEVICE_BY_CODE, &rows, qn_a_str(app), qn_a_str(user_code),
 	    qn_a_str(user)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &device_object, QN_DEVICE_NOT_FOUND, ret);
 }
 
 enum qn_err device_approve(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -70,7 +64,7 @@ enum qn_err device_approve(struct qn_db *db, struct qn_arena *a, const char *app
 
 	QN_TRY(QN_EXEC(db, a, device_set, DEVICE_APPROVE, &rows, qn_a_str(app), qn_a_str(user_code),
 	    qn_a_str(user), qn_a_i64(aal)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &device_object, QN_DEVICE_NOT_FOUND, ret);
 }
 
 enum qn_err device_deny(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -79,7 +73,7 @@ enum qn_err device_deny(struct qn_db *db, struct qn_arena *a, const char *app,
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, device_set, DEVICE_DENY, &rows, qn_a_str(app), qn_a_str(user_code)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &device_object, QN_DEVICE_NOT_FOUND, ret);
 }
 
 static enum qn_err meaning(const char *outcome)

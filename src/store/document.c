@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 /* $1 app, $2 user, $3 kind, $4 document, in every statement about one document. */
 #define ACCESS(least) \
@@ -194,21 +195,13 @@ enum qn_err document_create(struct qn_db *db, struct qn_arena *a, const struct d
 	return QN_OK;
 }
 
-static enum qn_err one(struct qn_rows *rows, struct document *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_NOT_FOUND;
-	qn_rows_get(rows, 0, &row_object, ret);
-	return QN_OK;
-}
-
 enum qn_err document_by_id(
     struct qn_db *db, struct qn_arena *a, const struct document_ref *ref, struct document *ret)
 {
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_BY_ID, &rows, REF(ref)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &row_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err document_public(
@@ -218,7 +211,7 @@ enum qn_err document_public(
 
 	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_PUBLIC, &rows, qn_a_str(ref->app),
 	    qn_a_str(ref->kind), qn_a_str(ref->id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &row_object, QN_NOT_FOUND, ret);
 }
 
 /* What the functions of the database answer in their column `outcome`. */

@@ -1,5 +1,7 @@
 #include "quoin/store/entitlement.h"
 
+#include "rows.h"
+
 #define ENTITLEMENT_STMTS(X) \
 	X(ENTITLEMENT_OF, FRESH, 3, \
 	    "SELECT plan, shown AS tier, rank, source, ends_at, seats, to_json(features) AS features " \
@@ -102,16 +104,6 @@ enum qn_err entitlement_of(struct qn_db *db, struct qn_arena *a, const char *app
 	return QN_OK;
 }
 
-/* Of a statement that answers with one number. */
-static enum qn_err number(struct qn_db *db, struct qn_arena *a, int stmt, int64_t *ret)
-{
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &entitlement_set, stmt, NULL, 0, &rows));
-	*ret = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
-}
-
 enum qn_err meter_used(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *meter, int64_t *ret)
 {
@@ -156,12 +148,12 @@ enum qn_err grant_list(struct qn_db *db, struct qn_arena *a, const char *app, co
 
 enum qn_err grants_end(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	return number(db, a, GRANTS_END, ret_n);
+	return qn_exec_number(db, a, &entitlement_set, GRANTS_END, ret_n);
 }
 
 enum qn_err meters_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	return number(db, a, METERS_PRUNE, ret_n);
+	return qn_exec_number(db, a, &entitlement_set, METERS_PRUNE, ret_n);
 }
 
 enum qn_err warned_of(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,

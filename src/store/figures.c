@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rows.h"
+
 #define DAY_US INT64_C(86400000000)
 
 #define DAY "date '1970-01-01' + "
@@ -200,9 +202,5 @@ enum qn_err figures_gauges(struct qn_db *db, struct qn_arena *a, struct qn_list 
 
 enum qn_err figures_roll(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &figures_set, FIGURES_ROLL, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &figures_set, FIGURES_ROLL, ret_n);
 }

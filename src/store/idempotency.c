@@ -1,5 +1,7 @@
 #include "quoin/store/idempotency.h"
 
+#include "rows.h"
+
 #define IDEMPOTENCY_STMTS(X) \
 	X(IDEMPOTENCY_TAKE, WRITE, 3, \
 	    "SELECT l.mine, k.request_hash, k.status, k.reply, k.etag FROM " \
@@ -74,9 +76,5 @@ enum qn_err idempotency_keep(struct qn_db *db, struct qn_arena *a, const struct 
 
 enum qn_err idempotency_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &idempotency_set, IDEMPOTENCY_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &idempotency_set, IDEMPOTENCY_PRUNE, ret_n);
 }

@@ -1,6 +1,7 @@
 #include "quoin/store/invitation.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS "i.id, i.email, i.role, i.invited_by, i.created_at, i.expires_at"
 
@@ -50,14 +51,6 @@ static const struct qn_field accepted_fields[] = {
 static const struct qn_object accepted_object =
     QN_OBJECT("Accepted", struct accepted, accepted_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct invitation *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_INVITATION_NOT_FOUND;
-	qn_rows_get(rows, 0, &invitation_object, ret);
-	return QN_OK;
-}
-
 enum qn_err invitation_create(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *org, const char *actor, const struct invitation *in, const uint8_t hash[32],
     int64_t days, struct invitation *ret)
@@ -70,7 +63,7 @@ enum qn_err invitation_create(struct qn_db *db, struct qn_arena *a, const char *
 	    qn_a_str(org), qn_a_str(actor), qn_a_str(in->email), qn_a_str(in->role),
 	    qn_a_bytes(hash, QN_SHA256_LEN), qn_a_i64(days)));
 	QN_TRY(member_outcome(rows));
-	return one(rows, ret);
+	return qn_rows_one(rows, &invitation_object, QN_INVITATION_NOT_FOUND, ret);
 }
 
 enum qn_err invitation_renew(struct qn_db *db, struct qn_arena *a, const char *app, const char *org,
@@ -81,7 +74,7 @@ enum qn_err invitation_renew(struct qn_db *db, struct qn_arena *a, const char *a
 	QN_TRY(QN_EXEC(db, a, invitation_set, INVITATION_RENEW, &rows, qn_a_str(app), qn_a_str(org),
 	    qn_a_str(actor), qn_a_str(id), qn_a_bytes(hash, QN_SHA256_LEN), qn_a_i64(days)));
 	QN_TRY(member_outcome(rows));
-	return one(rows, ret);
+	return qn_rows_one(rows, &invitation_object, QN_INVITATION_NOT_FOUND, ret);
 }
 
 enum qn_err invitation_list(struct qn_db *db, struct qn_arena *a, const char *app, const char *org,
@@ -102,7 +95,7 @@ enum qn_err invitation_by_id(struct qn_db *db, struct qn_arena *a, const char *a
 
 	QN_TRY(QN_EXEC(db, a, invitation_set, INVITATION_BY_ID, &rows, qn_a_str(app), qn_a_str(org),
 	    qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &invitation_object, QN_INVITATION_NOT_FOUND, ret);
 }
 
 enum qn_err invitation_delete(
@@ -129,9 +122,5 @@ enum qn_err invitation_accept(struct qn_db *db, struct qn_arena *a, const char *
 
 enum qn_err invitation_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &invitation_set, INVITATION_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &invitation_set, INVITATION_PRUNE, ret_n);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS \
 	"l.id, l.license_key, l.name, l.user_id, l.organization_id, license_plan(l) AS plan, " \
@@ -310,14 +311,6 @@ enum qn_err licence_of_user(struct qn_db *db, struct qn_arena *a, const char *ap
 
 /* as shown */
 
-static enum qn_err one(struct qn_rows *rows, struct licence *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_NOT_FOUND;
-	qn_rows_get(rows, 0, &licence_object, ret);
-	return QN_OK;
-}
-
 enum qn_err licence_by_id(struct qn_db *db, struct qn_arena *a, const struct licence_who *who,
     const char *id, struct licence *ret)
 {
@@ -325,7 +318,7 @@ enum qn_err licence_by_id(struct qn_db *db, struct qn_arena *a, const struct lic
 
 	QN_TRY(QN_EXEC(db, a, licence_set, LICENCE_BY_ID, &rows, qn_a_str(who->app),
 	    qn_a_str(who->user), qn_a_bool(who->staff), qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &licence_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err licence_by_key(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -334,7 +327,7 @@ enum qn_err licence_by_key(struct qn_db *db, struct qn_arena *a, const char *app
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, licence_set, LICENCE_BY_KEY, &rows, qn_a_str(app), hash_arg(hash)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &licence_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err licence_list(struct qn_db *db, struct qn_arena *a, const struct licence_who *who,
@@ -492,11 +485,7 @@ enum qn_err licence_leases(struct qn_db *db, struct qn_arena *a, const struct li
 
 enum qn_err licence_sweep(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &licence_set, LICENCE_SWEEP, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &licence_set, LICENCE_SWEEP, ret_n);
 }
 
 enum qn_err licence_revoked(struct qn_db *db, struct qn_arena *a, const char *app, int64_t most,

@@ -1,6 +1,7 @@
 #include "quoin/store/mail.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 /*
  * 58 attempts are about two days: the first eleven take 68 minutes, then there is one an hour. The job's
@@ -124,9 +125,5 @@ enum qn_err mail_retry(struct qn_db *db, struct qn_arena *a, const char *id)
 
 enum qn_err mail_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &mail_set, MAIL_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &mail_set, MAIL_PRUNE, ret_n);
 }

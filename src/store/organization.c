@@ -1,6 +1,7 @@
 #include "quoin/store/organization.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #include <string.h>
 
@@ -114,15 +115,6 @@ static const struct qn_field seats_fields[] = {
 const struct qn_object organization_seats_object =
     QN_OBJECT("Seats", struct organization_seats, seats_fields);
 
-static enum qn_err one(struct qn_rows *rows, enum qn_err none, struct organization *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return none;
-	qn_object_init(&row_object, ret);
-	qn_rows_get(rows, 0, &row_object, ret);
-	return QN_OK;
-}
-
 enum qn_err organization_list(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, struct page page, struct qn_list *ret)
 {
@@ -143,7 +135,7 @@ enum qn_err organization_create(struct qn_db *db, struct qn_arena *a, const char
 	qn_uuid_new(id);
 	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_CREATE, &rows, qn_a_str(app),
 	    qn_a_str(user), qn_a_str(id), qn_a_str(name), qn_a_str(slug)));
-	return one(rows, QN_INTERNAL, ret);
+	return qn_rows_one(rows, &row_object, QN_INTERNAL, ret);
 }
 
 enum qn_err organization_by_id(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -153,7 +145,7 @@ enum qn_err organization_by_id(struct qn_db *db, struct qn_arena *a, const char 
 
 	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_BY_ID, &rows, qn_a_str(app),
 	    qn_a_str(user), qn_a_str(id)));
-	return one(rows, QN_ORGANIZATION_NOT_FOUND, ret);
+	return qn_rows_one(rows, &row_object, QN_ORGANIZATION_NOT_FOUND, ret);
 }
 
 enum qn_err organization_update(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -164,7 +156,7 @@ enum qn_err organization_update(struct qn_db *db, struct qn_arena *a, const char
 	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_UPDATE, &rows, qn_a_str(app),
 	    qn_a_str(user), qn_a_str(id), qn_a_str(in->name), qn_a_json(in->settings),
 	    qn_a_i64(in->audit_log_retention_days)));
-	return one(rows, QN_ROLE, ret);
+	return qn_rows_one(rows, &row_object, QN_ROLE, ret);
 }
 
 enum qn_err organization_delete(
@@ -210,7 +202,7 @@ enum qn_err organization_find(struct qn_db *db, struct qn_arena *a, const char *
 
 	QN_TRY(QN_EXEC(db, a, organization_set, ORGANIZATION_FIND, &rows, qn_a_str(app),
 	    qn_a_str(by_id ? id : NULL), qn_a_str(by_id ? NULL : id_or_slug)));
-	return one(rows, QN_ORGANIZATION_NOT_FOUND, ret);
+	return qn_rows_one(rows, &row_object, QN_ORGANIZATION_NOT_FOUND, ret);
 }
 
 enum qn_err organization_set_plan(struct qn_db *db, struct qn_arena *a, const char *app,

@@ -1,6 +1,7 @@
 #include "quoin/store/passkey.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS \
 	"id, user_id, name, credential_id, public_key, aaguid, sign_count, transports::bigint AS transports, " \
@@ -52,14 +53,6 @@ static const struct qn_field row_fields[] = {
 };
 static const struct qn_object row_object = QN_OBJECT("PasskeyRow", struct passkey, row_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct passkey *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_PASSKEY_NOT_FOUND;
-	qn_rows_get(rows, 0, &row_object, ret);
-	return QN_OK;
-}
-
 enum qn_err passkey_create(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const struct passkey *in, struct passkey *ret)
 {
@@ -72,7 +65,8 @@ enum qn_err passkey_create(struct qn_db *db, struct qn_arena *a, const char *app
 	    qn_a_bytes(in->public_key.p, in->public_key.n), qn_a_bytes(in->aaguid.p, in->aaguid.n),
 	    qn_a_i64(in->sign_count), qn_a_i64(in->transports), qn_a_bool(in->backup_eligible),
 	    qn_a_bool(in->backed_up), qn_a_i64(PASSKEY_MOST)));
-	return qn_rows_n(rows) == 0 ? QN_LIMIT : one(rows, ret);
+	return qn_rows_n(rows) == 0 ? QN_LIMIT
+	                            : qn_rows_one(rows, &row_object, QN_PASSKEY_NOT_FOUND, ret);
 }
 
 enum qn_err passkey_list(
@@ -92,7 +86,7 @@ enum qn_err passkey_by_credential(struct qn_db *db, struct qn_arena *a, const ch
 
 	QN_TRY(QN_EXEC(db, a, passkey_set, PASSKEY_BY_CREDENTIAL, &rows, qn_a_str(app),
 	    qn_a_bytes(credential_id.p, credential_id.n)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &row_object, QN_PASSKEY_NOT_FOUND, ret);
 }
 
 enum qn_err passkey_used(struct qn_db *db, struct qn_arena *a, const char *app,
@@ -112,7 +106,7 @@ enum qn_err passkey_rename(struct qn_db *db, struct qn_arena *a, const char *app
 
 	QN_TRY(QN_EXEC(db, a, passkey_set, PASSKEY_RENAME, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(id), qn_a_str(name)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &row_object, QN_PASSKEY_NOT_FOUND, ret);
 }
 
 enum qn_err passkey_drop(

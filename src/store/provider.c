@@ -1,6 +1,7 @@
 #include "quoin/store/provider.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define SHOWN \
 	"id, app_id, name, domain, kind, issuer, client_id, token_auth, authorize_url, token_url, " \
@@ -80,14 +81,6 @@ static const struct qn_field provider_fields[] = {
 static const struct qn_object provider_object =
     QN_OBJECT("ProviderRow", struct provider, provider_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct provider *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_NOT_FOUND;
-	qn_rows_get(rows, 0, &provider_object, ret);
-	return QN_OK;
-}
-
 enum qn_err provider_by_name(
     struct qn_db *db, struct qn_arena *a, const char *app, const char *name, struct provider *ret)
 {
@@ -95,7 +88,7 @@ enum qn_err provider_by_name(
 
 	QN_TRY(
 	    QN_EXEC(db, a, provider_set, PROVIDER_BY_NAME, &rows, qn_a_str(app), qn_a_str(name)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &provider_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err provider_by_domain(
@@ -105,7 +98,7 @@ enum qn_err provider_by_domain(
 
 	QN_TRY(QN_EXEC(
 	    db, a, provider_set, PROVIDER_BY_DOMAIN, &rows, qn_a_str(app), qn_a_str(domain)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &provider_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err provider_by_id(
@@ -114,7 +107,7 @@ enum qn_err provider_by_id(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, provider_set, PROVIDER_BY_ID, &rows, qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &provider_object, QN_NOT_FOUND, ret);
 }
 
 enum qn_err provider_put(

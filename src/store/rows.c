@@ -157,3 +157,22 @@ struct qn_list qn_rows_list(struct qn_rows *rows, struct qn_arena *a, const stru
 		qn_rows_get(rows, i, o, items + i * o->size);
 	return (struct qn_list){items, n};
 }
+
+enum qn_err qn_rows_one(
+    struct qn_rows *rows, const struct qn_object *o, enum qn_err none, void *ret)
+{
+	if (qn_rows_n(rows) == 0)
+		return none;
+	qn_rows_get(rows, 0, o, ret);
+	return QN_OK;
+}
+
+enum qn_err qn_exec_number(
+    struct qn_db *db, struct qn_arena *a, const struct qn_stmt_set *set, int stmt, int64_t *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(qn_exec(db, a, set, stmt, NULL, 0, &rows));
+	*ret = qn_rows_i64(rows, 0, 0);
+	return QN_OK;
+}

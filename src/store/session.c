@@ -1,6 +1,7 @@
 #include "quoin/store/session.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define SESSION_STMTS(X) \
 	X(SESSION_CREATE, WRITE, 11, \
@@ -175,9 +176,5 @@ enum qn_err session_prove(struct qn_db *db, struct qn_arena *a, const char *app,
 
 enum qn_err session_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &session_set, SESSION_PRUNE, NULL, 0, &rows));
-	*ret = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &session_set, SESSION_PRUNE, ret);
 }

@@ -1,5 +1,7 @@
 #include "quoin/store/staff.h"
 
+#include "rows.h"
+
 #define COLUMNS \
 	"id, email, display_name, plan, platform_role, email_verified, mfa_enabled, " \
 	"suspended_at IS NOT NULL AS suspended, password_hash IS NOT NULL AS has_password, created_at, " \
@@ -38,14 +40,6 @@ static const struct qn_field staff_user_fields[] = {
 const struct qn_object staff_user_object =
     QN_OBJECT("StaffUser", struct staff_user, staff_user_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct staff_user *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_USER_NOT_FOUND;
-	qn_rows_get(rows, 0, &staff_user_object, ret);
-	return QN_OK;
-}
-
 enum qn_err staff_users(struct qn_db *db, struct qn_arena *a, const char *app, const char *email,
     struct page page, struct qn_list *ret)
 {
@@ -63,7 +57,7 @@ enum qn_err staff_user(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, staff_set, STAFF_USER, &rows, qn_a_str(app), qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &staff_user_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err staff_suspend(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
@@ -73,7 +67,7 @@ enum qn_err staff_suspend(struct qn_db *db, struct qn_arena *a, const char *app,
 
 	QN_TRY(QN_EXEC(db, a, staff_set, STAFF_SUSPEND, &rows, qn_a_str(app), qn_a_str(id),
 	    qn_a_bool(suspended)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &staff_user_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err staff_set_role(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
@@ -83,5 +77,5 @@ enum qn_err staff_set_role(struct qn_db *db, struct qn_arena *a, const char *app
 
 	QN_TRY(QN_EXEC(
 	    db, a, staff_set, STAFF_SET_ROLE, &rows, qn_a_str(app), qn_a_str(id), qn_a_str(role)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &staff_user_object, QN_USER_NOT_FOUND, ret);
 }

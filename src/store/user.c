@@ -1,6 +1,7 @@
 #include "quoin/store/user.h"
 
 #include "quoin/base/rand.h"
+#include "rows.h"
 
 #define COLUMNS \
 	"id, email, email_verified, display_name, plan, suspended_at IS NOT NULL AS suspended, created_at"
@@ -31,14 +32,6 @@ static const struct qn_field user_fields[] = {
 };
 const struct qn_object user_object = QN_OBJECT("UserRow", struct user, user_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct user *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_USER_NOT_FOUND;
-	qn_rows_get(rows, 0, &user_object, ret);
-	return QN_OK;
-}
-
 enum qn_err user_of_identity(struct qn_db *db, struct qn_arena *a, const char *app_id,
     const struct identity *who, struct user *ret)
 {
@@ -49,7 +42,7 @@ enum qn_err user_of_identity(struct qn_db *db, struct qn_arena *a, const char *a
 	QN_TRY(QN_EXEC(db, a, user_set, USER_OF_IDENTITY, &rows, qn_a_str(id), qn_a_str(app_id),
 	    qn_a_str(who->issuer), qn_a_str(who->subject), qn_a_str(who->email),
 	    qn_a_bool(who->email_verified && who->email != NULL), qn_a_str(who->name)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &user_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err user_by_id(
@@ -58,7 +51,7 @@ enum qn_err user_by_id(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, user_set, USER_BY_ID, &rows, qn_a_str(app_id), qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &user_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err user_by_email(
@@ -67,7 +60,7 @@ enum qn_err user_by_email(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, user_set, USER_BY_EMAIL, &rows, qn_a_str(app_id), qn_a_str(email)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &user_object, QN_USER_NOT_FOUND, ret);
 }
 
 enum qn_err user_add(
@@ -79,5 +72,5 @@ enum qn_err user_add(
 	qn_uuid_new(id);
 	QN_TRY(QN_EXEC(
 	    db, a, user_set, USER_ADD, &rows, qn_a_str(app_id), qn_a_str(id), qn_a_str(email)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &user_object, QN_USER_NOT_FOUND, ret);
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "rows.h"
+
 #define OF "app_id = $1 AND owner_id = coalesce($2::uuid, $1)"
 #define COLUMNS \
 	"id, url, description, array_to_json(events) AS events, ordered, enabled, disabled_reason, failing_since, " \
@@ -160,14 +162,6 @@ static const struct qn_field settled_fields[] = {
 static const struct qn_object settled_object =
     QN_OBJECT("Settled", struct webhook_settled, settled_fields);
 
-static enum qn_err one(struct qn_rows *rows, struct webhook *ret)
-{
-	if (qn_rows_n(rows) == 0)
-		return QN_WEBHOOK_NOT_FOUND;
-	qn_rows_get(rows, 0, &webhook_object, ret);
-	return QN_OK;
-}
-
 enum qn_err webhook_list(
     struct qn_db *db, struct qn_arena *a, struct webhook_scope of, struct qn_list *ret)
 {
@@ -188,7 +182,8 @@ enum qn_err webhook_create(struct qn_db *db, struct qn_arena *a, struct webhook_
 	    qn_a_str(of.org), qn_a_str(in->id), qn_a_str(in->url), qn_a_str(in->description),
 	    qn_a_json(in->events), qn_a_bool(in->ordered), qn_a_bytes(sealed.p, sealed.n),
 	    qn_a_str(by), qn_a_i64(WEBHOOK_MOST)));
-	return qn_rows_n(rows) == 0 ? QN_LIMIT : one(rows, ret);
+	return qn_rows_n(rows) == 0 ? QN_LIMIT
+	                            : qn_rows_one(rows, &webhook_object, QN_WEBHOOK_NOT_FOUND, ret);
 }
 
 enum qn_err webhook_by_id(struct qn_db *db, struct qn_arena *a, struct webhook_scope of,
@@ -198,7 +193,7 @@ enum qn_err webhook_by_id(struct qn_db *db, struct qn_arena *a, struct webhook_s
 
 	QN_TRY(QN_EXEC(db, a, webhook_set, WEBHOOK_BY_ID, &rows, qn_a_str(of.app), qn_a_str(of.org),
 	    qn_a_str(id)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &webhook_object, QN_WEBHOOK_NOT_FOUND, ret);
 }
 
 enum qn_err webhook_update(struct qn_db *db, struct qn_arena *a, struct webhook_scope of,
@@ -209,7 +204,7 @@ enum qn_err webhook_update(struct qn_db *db, struct qn_arena *a, struct webhook_
 	QN_TRY(QN_EXEC(db, a, webhook_set, WEBHOOK_UPDATE, &rows, qn_a_str(of.app),
 	    qn_a_str(of.org), qn_a_str(id), qn_a_str(in->url), qn_a_str(in->description),
 	    qn_a_json(in->events), qn_a_bool(in->ordered), qn_a_bool(in->enabled)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &webhook_object, QN_WEBHOOK_NOT_FOUND, ret);
 }
 
 enum qn_err webhook_delete(
@@ -229,7 +224,7 @@ enum qn_err webhook_rotate(struct qn_db *db, struct qn_arena *a, struct webhook_
 
 	QN_TRY(QN_EXEC(db, a, webhook_set, WEBHOOK_ROTATE, &rows, qn_a_str(of.app),
 	    qn_a_str(of.org), qn_a_str(id), qn_a_bytes(sealed.p, sealed.n), qn_a_i64(hours)));
-	return one(rows, ret);
+	return qn_rows_one(rows, &webhook_object, QN_WEBHOOK_NOT_FOUND, ret);
 }
 
 enum qn_err webhook_test(struct qn_db *db, struct qn_arena *a, struct webhook_scope of,
@@ -322,9 +317,5 @@ enum qn_err webhook_release(struct qn_db *db, struct qn_arena *a)
 
 enum qn_err webhook_prune(struct qn_db *db, struct qn_arena *a, int64_t *ret_n)
 {
-	struct qn_rows *rows;
-
-	QN_TRY(qn_exec(db, a, &webhook_set, WEBHOOK_PRUNE, NULL, 0, &rows));
-	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
+	return qn_exec_number(db, a, &webhook_set, WEBHOOK_PRUNE, ret_n);
 }
