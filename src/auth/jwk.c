@@ -324,11 +324,6 @@ void qn_jwks_free(struct qn_jwks *set)
 	free(set);
 }
 
-size_t qn_jwks_count(const struct qn_jwks *set)
-{
-	return set->n;
-}
-
 const struct qn_key *qn_jwks_find(const struct qn_jwks *set, struct qn_span kid)
 {
 	if (set == NULL || kid.p == NULL)

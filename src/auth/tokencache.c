@@ -21,7 +21,7 @@ struct entry {
 };
 
 struct qn_tokencache {
-	size_t entries, value_size, stride, used;
+	size_t entries, value_size, stride;
 	int64_t age_us;
 	place newest, oldest, free;
 	size_t virgin;  /* entries never used so far are beyond this one */
@@ -149,7 +149,6 @@ static void drop(struct qn_tokencache *c, place *link)
 	qn_wipe(e, c->stride);
 	e->chain = c->free;
 	c->free = p;
-	c->used--;
 }
 
 /* A clock set back must not make an entry older than its age fresh again, hence both. */
@@ -206,7 +205,6 @@ void qn_tokencache_put(struct qn_tokencache *c, const struct qn_tokencache_key *
 	*bucket = p;
 	memcpy(e->value, value, c->value_size);
 	link_newest(c, p);
-	c->used++;
 }
 
 void qn_tokencache_drop(struct qn_tokencache *c, const struct qn_tokencache_key *key)
@@ -222,10 +220,5 @@ void qn_tokencache_clear(struct qn_tokencache *c)
 	qn_wipe(c->slab, c->virgin * c->stride);
 	memset(c->bucket, 0, c->buckets * sizeof(place));
 	c->newest = c->oldest = c->free = 0;
-	c->virgin = c->used = 0;
-}
-
-size_t qn_tokencache_count(const struct qn_tokencache *c)
-{
-	return c->used;
+	c->virgin = 0;
 }

@@ -179,8 +179,3 @@ size_t qn_arena_peak(const struct qn_arena *a)
 {
 	return a->in_use;
 }
-
-size_t qn_arena_ceiling(const struct qn_arena *a)
-{
-	return a->ceiling;
-}

@@ -2,9 +2,9 @@
 
 static const struct {
 	int status;
-	const char *name, *code, *text;
+	const char *code, *text;
 } errors[QN_ERR__MAX] = {
-#define X(name_, status_, code_, text_) [QN_##name_] = {status_, #name_, code_, text_},
+#define X(name_, status_, code_, text_) [QN_##name_] = {status_, code_, text_},
     QN_ERRORS(X)
 #undef X
 };
@@ -17,11 +17,6 @@ static enum qn_err known(enum qn_err e)
 int qn_err_status(enum qn_err e)
 {
 	return errors[known(e)].status;
-}
-
-const char *qn_err_name(enum qn_err e)
-{
-	return errors[known(e)].name;
 }
 
 const char *qn_err_code(enum qn_err e)

@@ -1,7 +1,5 @@
 #include "quoin/base/json.h"
 
-#include <locale.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,38 +128,6 @@ bool qn_json_i64(struct qn_span value, int64_t *ret)
 		v = v * 10 + digit;
 	}
 	*ret = (int64_t)(minus ? 0 - v : v);
-	return true;
-}
-
-/* As strtod in the C locale, whatever the process has set. */
-static double c_strtod(const char *s)
-{
-	locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-
-	if (c == (locale_t)0)
-		qn_fatal("no C locale");
-	double v = strtod_l(s, NULL, c);
-	freelocale(c);
-	return v;
-}
-
-bool qn_json_f64(struct qn_span value, double *ret)
-{
-	char small[64];
-
-	if (qn_json_kind(value) != '0')
-		return false;
-	char *copy = value.n < sizeof(small) ? small : malloc(value.n + 1);
-	if (copy == NULL)
-		qn_fatal("out of memory (%zu bytes)", value.n);
-	memcpy(copy, value.p, value.n);
-	copy[value.n] = '\0';
-	double v = c_strtod(copy);
-	if (copy != small)
-		free(copy);
-	if (!isfinite(v))
-		return false;
-	*ret = v;
 	return true;
 }
 

@@ -101,7 +101,6 @@ static void test_arena_counts(void **state)
 	struct qn_arena *a = qn_arena_new(1000);
 
 	(void)state;
-	assert_int_equal(qn_arena_ceiling(a), 1000);
 	qn_alloc(a, 1);
 	assert_int_equal(qn_arena_peak(a), 16);
 	qn_alloc(a, 976);
@@ -908,14 +907,12 @@ static void test_err(void **state)
 	for (int i = 0; i < QN_ERR__MAX; i++) {
 		enum qn_err e = (enum qn_err)i;
 		assert_true(qn_err_status(e) >= 200 && qn_err_status(e) < 600);
-		assert_true(strlen(qn_err_name(e)) > 0);
 		assert_true(strlen(qn_err_code(e)) > 0);
 		assert_int_equal(qn_err_text(e)[0] != '\0', qn_err_status(e) >= 400);
 		for (int j = 0; j < i; j++)
 			assert_string_not_equal(qn_err_code(e), qn_err_code((enum qn_err)j));
 	}
 	assert_int_equal(qn_err_status(QN_NOT_FOUND), 404);
-	assert_string_equal(qn_err_name(QN_NOT_FOUND), "NOT_FOUND");
 	assert_string_equal(qn_err_code(QN_NOT_FOUND), "not-found");
 	assert_int_equal(qn_err_status(QN_ERR__MAX), 500);
 	assert_int_equal(qn_err_status((enum qn_err)9999), 500);

@@ -420,7 +420,7 @@ static void sqlstates_have_a_meaning(void **state)
 	for (size_t i = 0; i < COUNT(states); i++) {
 		enum qn_err e = run_1(FAIL, qn_a_str(states[i].state));
 		if (e != states[i].err)
-			fail_msg("%s is %s", states[i].state, qn_err_name(e));
+			fail_msg("%s is %s", states[i].state, qn_err_code(e));
 		assert_non_null(strstr(qn_db_why(db), "as told"));
 	}
 	assert_int_equal(backend(), before);
@@ -458,7 +458,7 @@ static void an_idle_connection_that_was_killed_is_replaced(void **state)
 		struct qn_rows *rows;
 		enum qn_err e = qn_exec(db, arena, &test_set, stmts[i].stmt, NULL, 0, &rows);
 		if (e != QN_OK)
-			fail_msg("%s: %s", stmts[i].name, qn_err_name(e));
+			fail_msg("%s: %s", stmts[i].name, qn_err_code(e));
 		assert_int_not_equal(qn_rows_i64(rows, 0, 0), before);
 	}
 	killed(backend());
@@ -633,7 +633,7 @@ static void a_frozen_backend_costs_one_deadline(void **state)
 		int64_t us = qn_mono_us() - began;
 		process_thaw(pid);
 		if (e != cases[i].err)
-			fail_msg("%s: %s", cases[i].name, qn_err_name(e));
+			fail_msg("%s: %s", cases[i].name, qn_err_code(e));
 		if (us < (SHORT_MS - 10) * MS || us > (2 * SHORT_MS - 50) * MS)
 			fail_msg("%s: took %lld ms", cases[i].name, (long long)(us / MS));
 		assert_int_not_equal(backend(), pid);

@@ -139,7 +139,7 @@ static void says(const char *what)
 static void complains(enum qn_err got, enum qn_err want, const char *what)
 {
 	if (got != want || strstr(wrong, what) == NULL)
-		fail_msg("%s: it says '%s', not '%s'", qn_err_name(got), wrong, what);
+		fail_msg("%s: it says '%s', not '%s'", qn_err_code(got), wrong, what);
 }
 
 static void three_files(void)
@@ -244,7 +244,7 @@ static void folders_with_a_fault_are_refused(void **state)
 			file(folders[i].files[k], "CREATE TABLE t (a int)");
 		enum qn_err e = migrate();
 		if (e != QN_INVALID || strstr(wrong, folders[i].says) == NULL)
-			fail_msg("%s: %s '%s'", folders[i].name, qn_err_name(e), wrong);
+			fail_msg("%s: %s '%s'", folders[i].name, qn_err_code(e), wrong);
 		assert_string_equal(ask("SELECT to_regclass('t') IS NULL"), "t");
 		for (size_t k = 0; k < 4 && folders[i].files[k] != NULL; k++)
 			drop(folders[i].files[k]);

@@ -331,7 +331,7 @@ static void only_a_whole_200_within_size_and_time_is_an_answer(void **state)
 		enum qn_err e = get(url, true, &body, &why);
 		int64_t us = qn_mono_us() - began;
 		if (e != (answers[i].good ? QN_OK : QN_DB_DOWN))
-			fail_msg("%s: %s", answers[i].path, qn_err_name(e));
+			fail_msg("%s: %s", answers[i].path, qn_err_code(e));
 		if (us > LONG_MS / 2 * MS)
 			fail_msg("%s took %lld ms", answers[i].path, (long long)(us / MS));
 		if (answers[i].good) {

@@ -320,7 +320,7 @@ static void errors_are_implied(void **state)
 				there = there || got[k] == implied[i].errors[want];
 			if (!there)
 				fail_msg("%s lacks %s", implied[i].name,
-				    qn_err_name(implied[i].errors[want]));
+				    qn_err_code(implied[i].errors[want]));
 		}
 		if (n != want)
 			fail_msg("%s has %zu errors, not %zu", implied[i].name, n, want);

@@ -82,7 +82,7 @@ static char *sign(enum jose_by by, const char *header, const char *payload)
 static void expect(const char *name, enum qn_err got, enum qn_err want)
 {
 	if (got != want)
-		fail_msg("%s: %s, not %s", name, qn_err_name(got), qn_err_name(want));
+		fail_msg("%s: %s, not %s", name, qn_err_code(got), qn_err_code(want));
 }
 
 /* Properly signed, over these two texts. */

@@ -130,7 +130,6 @@ static void test_freshness(void **state)
 		put(c, 1, t0.wall + cases[i].exp, t0);
 		if (holds(c, 1, at(cases[i].wall, cases[i].mono)) != cases[i].fresh)
 			fail_msg("%s", cases[i].name);
-		assert_int_equal(qn_tokencache_count(c), cases[i].fresh);
 		assert_int_equal(
 		    holds(c, 1, t0), cases[i].fresh); /* a stale one does not come back */
 		qn_tokencache_free(c);
@@ -150,7 +149,6 @@ static void test_least_recently_used_leaves(void **state)
 	assert_false(holds(c, 2, t0));
 	assert_true(holds(c, 3, t0));
 	put(c, 1, later, t0); /* again: no entry leaves */
-	assert_int_equal(qn_tokencache_count(c), 3);
 	put(c, 5, later, t0);
 	assert_false(holds(c, 4, t0));
 	assert_true(holds(c, 1, t0) && holds(c, 3, t0) && holds(c, 5, t0));
@@ -167,12 +165,10 @@ static void test_drop_and_clear(void **state)
 		put(c, n, later, t0);
 	qn_tokencache_drop(c, &key);
 	qn_tokencache_drop(c, &key);
-	assert_int_equal(qn_tokencache_count(c), 2);
 	assert_true(holds(c, 1, t0) && !holds(c, 2, t0) && holds(c, 3, t0));
 	put(c, 4, later, t0);
 	assert_true(holds(c, 1, t0) && holds(c, 3, t0) && holds(c, 4, t0));
 	qn_tokencache_clear(c);
-	assert_int_equal(qn_tokencache_count(c), 0);
 	for (unsigned n = 1; n <= 4; n++)
 		assert_false(holds(c, n, t0));
 	put(c, 5, later, t0);
@@ -264,8 +260,9 @@ static void test_against_a_model(void **state)
 		}
 		if (has)
 			model_add(&m, token);
-		assert_int_equal(qn_tokencache_count(c), m.n);
 	}
+	for (unsigned token = 0; token < TOKENS; token++)
+		assert_int_equal(holds(c, token, t0), model_remove(&m, token));
 	qn_tokencache_free(c);
 }
 

@@ -42,8 +42,6 @@ struct qn_jwks *qn_jwks_parse(struct qn_span text, const char **ret_why)
     __attribute__((warn_unused_result));
 void qn_jwks_free(struct qn_jwks *set);
 
-size_t qn_jwks_count(const struct qn_jwks *set);
-
 /* NULL when there is none, and for a NULL set. */
 const struct qn_key *qn_jwks_find(const struct qn_jwks *set, struct qn_span kid);
 

@@ -69,6 +69,4 @@ void qn_tokencache_drop(struct qn_tokencache *c, const struct qn_tokencache_key 
 /* Everything, wiped: when issuers or their keys have changed. */
 void qn_tokencache_clear(struct qn_tokencache *c);
 
-size_t qn_tokencache_count(const struct qn_tokencache *c);
-
 #endif

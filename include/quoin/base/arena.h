@@ -33,6 +33,5 @@ char *qn_printf(struct qn_arena *a, const char *fmt, ...)
 void *qn_keep(struct qn_arena *a, void (*free_fn)(void *), void *p);
 
 size_t qn_arena_peak(const struct qn_arena *a); /* bytes in use since the last reset */
-size_t qn_arena_ceiling(const struct qn_arena *a);
 
 #endif

@@ -126,7 +126,6 @@ enum qn_err {
 
 /* All static strings. `e` outside the list reads as QN_INTERNAL. */
 int qn_err_status(enum qn_err e);
-const char *qn_err_name(enum qn_err e); /* "NOT_FOUND" */
 const char *qn_err_code(enum qn_err e); /* "not-found" */
 const char *qn_err_text(enum qn_err e);
 

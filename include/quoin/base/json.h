@@ -79,7 +79,6 @@ char qn_json_kind(struct qn_span value);
  */
 bool qn_json_str(struct qn_arena *a, struct qn_span value, const char **ret, size_t *ret_len);
 bool qn_json_i64(struct qn_span value, int64_t *ret);
-bool qn_json_f64(struct qn_span value, double *ret);
 bool qn_json_bool(struct qn_span value, bool *ret);
 
 /*
