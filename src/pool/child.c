@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t leaving;
@@ -71,18 +74,41 @@ void qn_child_pause(int64_t ms)
 		ppoll(NULL, 0, &left, &mask);
 }
 
-/* When memory runs out the kernel should take a worker and not the master. */
-static void offer_to_oom_killer(void)
+static void write_to(const char *path, const char *text)
 {
-	static const char score[] = "500";
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	if (write(fd, score, sizeof(score) - 1) < 0) {
-		/* then the kernel chooses by size alone */
+	if (write(fd, text, strlen(text)) < 0) {
+		/* then it stays as the kernel has it */
 	}
 	close(fd);
+}
+
+/* When memory runs out the kernel should take a worker and not the master. */
+static void offer_to_oom_killer(void)
+{
+	write_to("/proc/self/oom_score_adj", "500");
+}
+
+/*
+ * Who hashes or works through a queue gives way to those who are waited for, the pool's listener among them: what is
+ * revoked must be heard at once. Where Linux weighs sessions first (sched(7), autogroup) a worker needs one of its
+ * own for that; it is no terminal's. Under systemd CPUWeight= decides.
+ */
+static void give_way(const struct qn_child *child, pid_t master)
+{
+	static const int niceness[QN_POOL__MAX] = {[QN_POOL_SLOW] = 10, [QN_POOL_JOBS] = 10};
+	int nice = niceness[child->pool];
+	char text[12];
+
+	if (child->slot < 0 || nice <= getpriority(PRIO_PROCESS, 0))
+		return;
+	if (setpriority(PRIO_PROCESS, 0, nice) != 0 || getsid(0) != master || setsid() < 0)
+		return;
+	snprintf(text, sizeof(text), "%d", nice);
+	write_to("/proc/self/autogroup", text);
 }
 
 /* OpenSSL 3 notices the fork and seeds its generator anew by itself: nothing to do for it here. */
@@ -95,5 +121,6 @@ void child_run(const struct qn_child *child, int (*run)(const struct qn_child *c
 	if (getppid() != master) /* it died before prctl: nobody will tell us */
 		_exit(0);
 	offer_to_oom_killer();
+	give_way(child, master);
 	exit(run(child));
 }
