@@ -39,9 +39,10 @@ enum qn_err billing_checkout(struct qn_request *r, const struct price *price, in
 
 /* What every route that calls Stripe may answer. */
 #define BILLING_ERRORS QN_BILLING, QN_PAYMENT_DOWN, QN_PAYMENT_REFUSED
-#define BILLING_SLOW   .pool = QN_POOL_SLOW, .auth = QN_AUTH_USER, .rate = QN_RATE_EXPENSIVE
+#define BILLING_SLOW \
+	.pool = QN_POOL_SLOW, .auth = QN_AUTH_USER, .rate = QN_RATE_EXPENSIVE, .calls_out = true
 #define BILLING_ORG \
-	.pool = QN_POOL_SLOW, .auth = QN_AUTH_USER, .rate = QN_RATE_EXPENSIVE, .tenant = "org_id", \
-	.missing = QN_ORGANIZATION_NOT_FOUND, .role = QN_ROLE_ADMIN
+	.pool = QN_POOL_SLOW, .auth = QN_AUTH_USER, .rate = QN_RATE_EXPENSIVE, .calls_out = true, \
+	.tenant = "org_id", .missing = QN_ORGANIZATION_NOT_FOUND, .role = QN_ROLE_ADMIN
 
 #endif

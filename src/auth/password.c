@@ -20,7 +20,7 @@ void qn_hasher_init(
 	    .passes = (unsigned)qn_conf_int(c, QN_CONF_KEY_QUOIN_PASSWORD_PASSES),
 	    .bytes = (size_t)qn_conf_int(c, QN_CONF_KEY_QUOIN_PASSWORD_KIB) * KIB,
 	};
-	qn_turns_init(&h->turns, b, slot, workers);
+	qn_turns_init(&h->turns, QN_TURN_HASH, b, slot, workers);
 }
 
 static bool long_enough(struct qn_span password)

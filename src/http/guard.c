@@ -66,8 +66,10 @@ static enum qn_err fetch_keys(
 		r->escalate = true;
 		return QN_OK;
 	}
+	QN_TRY(qn_turn_take(&r->server->calls));
 	qn_jwks_refetch(r->server->spec.conf, r->db, r->arena, &qn_jwks_of_issuers, issuer->id,
 	    issuer->jwks_url);
+	qn_turn_end(&r->server->calls);
 	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
 	QN_TRY(find_app(r));
 	return qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, shown, &r->who, NULL);

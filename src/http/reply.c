@@ -313,6 +313,8 @@ static void add_error_headers(
 		qn_buf_printf(h, "Retry-After: %lld\r\n", (long long)r->retry_after_s);
 	else if (status == 503 || e == QN_IN_PROGRESS)
 		qn_buf_str(h, "Retry-After: 1\r\n");
+	if (e == QN_BUSY && r->route != NULL && (r->route->flags & QN_R_REDIRECT))
+		qn_buf_str(h, "Refresh: 1\r\n"); /* browsers know no Retry-After */
 }
 
 /* A short text of which there is much: in place, and copied once. */

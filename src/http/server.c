@@ -57,6 +57,8 @@ struct qn_server *qn_server_new(const struct qn_server_spec *spec)
 	s->proof_keys = qn_proof_ring_new(c);
 	qn_hasher_init(&s->hasher, c, spec->board, spec->slot,
 	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
+	qn_turns_init(&s->calls, QN_TURN_CALL, spec->board, spec->slot,
+	    (int)qn_conf_int(c, QN_CONF_KEY_QUOIN_SLOW_WORKERS));
 	if (spec->pool == QN_POOL_SLOW)
 		s->breached = open_breached(c);
 	return s;
@@ -194,6 +196,17 @@ static enum qn_err run(struct qn_request *r)
 	return e;
 }
 
+/* The turn comes before the effects: who is told to come later has used nothing up. */
+static enum qn_err run_in_turn(struct qn_request *r)
+{
+	if (!r->route->calls_out)
+		return run(r);
+	QN_TRY(qn_turn_take(&r->server->calls));
+	enum qn_err e = run(r);
+	qn_turn_end(&r->server->calls);
+	return e;
+}
+
 /* If-None-Match against the reply's ETag: a list of tags, weak ones too, or a star (RFC 9110 §13.1.2). */
 static bool none_match(const struct qn_request *r)
 {
@@ -223,7 +236,7 @@ static enum qn_err handle(struct qn_request *r)
 	QN_TRY(find_signer(r));
 	QN_TRY(qn_request_body(r));
 	QN_TRY(qn_body_decode(r));
-	QN_TRY(run(r));
+	QN_TRY(run_in_turn(r));
 	return none_match(r) ? QN_OK : QN_NOT_MODIFIED;
 }
 

@@ -220,8 +220,8 @@ static void test_busy(void **state)
 	bool is, old;
 
 	(void)state;
-	qn_turns_init(&alone.turns, board, 0, 1);
-	qn_turns_init(&other.turns, board, 1, 1);
+	qn_turns_init(&alone.turns, QN_TURN_HASH, board, 0, 1);
+	qn_turns_init(&other.turns, QN_TURN_HASH, board, 1, 1);
 	assert_int_equal(qn_turn_take(&alone.turns), QN_OK);
 	assert_int_equal(qn_password_hash(&other, QN_SPAN_LIT("x"), hash), QN_BUSY);
 	assert_int_equal(qn_password_verify(&other, QN_SPAN_LIT("x"), NULL, &is, &old), QN_BUSY);
@@ -229,7 +229,7 @@ static void test_busy(void **state)
 	qn_turn_end(&alone.turns);
 	assert_int_equal(qn_password_hash(&other, QN_SPAN_LIT("x"), hash), QN_OK);
 	for (int i = 0; i < QN_BOARD_SEATS; i++)
-		assert_int_equal(atomic_load(&board->seat[i]), 0);
+		assert_int_equal(atomic_load(&board->turns[QN_TURN_HASH].seat[i]), 0);
 }
 
 /* Whether the kernel promises memory that it does not have. */
@@ -259,7 +259,7 @@ static void test_no_memory(void **state)
 	assert_int_equal(
 	    qn_password_verify(&greedy, QN_SPAN_LIT("x"), NULL, &is, &old), QN_INTERNAL);
 	assert_true(is && old);
-	assert_int_equal(atomic_load(&board->seat[0]), 0);
+	assert_int_equal(atomic_load(&board->turns[QN_TURN_HASH].seat[0]), 0);
 }
 
 int main(void)

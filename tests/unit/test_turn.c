@@ -1,4 +1,4 @@
-/* Turns at hashing: as many as there are seats, a queue that ends, and nothing lost with the dead. */
+/* Turns at hashing and at calls: as many as there are seats, a queue that ends, and nothing lost with the dead. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +34,15 @@ static struct qn_turns turns_of(int slot, int workers)
 {
 	struct qn_turns t;
 
-	qn_turns_init(&t, board, slot, workers);
+	qn_turns_init(&t, QN_TURN_HASH, board, slot, workers);
+	return t;
+}
+
+static struct qn_turns calls_of(int slot, int workers)
+{
+	struct qn_turns t;
+
+	qn_turns_init(&t, QN_TURN_CALL, board, slot, workers);
 	return t;
 }
 
@@ -43,7 +51,16 @@ static int taken(void)
 	int n = 0;
 
 	for (int i = 0; i < QN_BOARD_SEATS; i++)
-		n += atomic_load(&board->seat[i]) != 0;
+		n += atomic_load(&board->turns[QN_TURN_HASH].seat[i]) != 0;
+	return n;
+}
+
+static int taken_by_calls(void)
+{
+	int n = 0;
+
+	for (int i = 0; i < QN_BOARD_SEATS; i++)
+		n += atomic_load(&board->turns[QN_TURN_CALL].seat[i]) != 0;
 	return n;
 }
 
@@ -95,16 +112,20 @@ static void kill_worker(pid_t pid)
 static void test_sizes(void **state)
 {
 	static const struct {
-		int workers, seats, queue;
-	} cases[] = {
-	    {1, 1, 0}, {2, 1, 1}, {3, 1, 1}, {4, 2, 1}, {5, 2, 2}, {8, 4, 3}, {512, 256, 255}};
+		int workers, seats, queue, calls_queue;
+	} cases[] = {{1, 1, 0, 0}, {2, 1, 1, 0}, {3, 1, 1, 1}, {4, 2, 1, 1}, {5, 2, 2, 2},
+	    {8, 4, 3, 3}, {512, 256, 255, 255}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct qn_turns t = turns_of(0, cases[i].workers);
+		int workers = cases[i].workers;
+		struct qn_turns t = turns_of(0, workers), calls = calls_of(0, workers);
 		assert_int_equal(t.seats, cases[i].seats);
 		assert_int_equal(t.queue, cases[i].queue);
-		assert_true(t.seats + t.queue <= cases[i].workers);
+		assert_true(t.seats + t.queue <= workers);
+		assert_int_equal(calls.seats, cases[i].seats);
+		assert_int_equal(calls.queue, cases[i].calls_queue);
+		assert_true(workers == 1 || calls.seats + calls.queue < workers);
 	}
 }
 
@@ -113,7 +134,7 @@ static void test_alone(void **state)
 	struct qn_turns t;
 
 	(void)state;
-	qn_turns_init(&t, NULL, -1, 1);
+	qn_turns_init(&t, QN_TURN_HASH, NULL, -1, 1);
 	assert_int_equal(qn_turn_take(&t), QN_OK);
 	assert_int_equal(qn_turn_take(&t), QN_OK);
 	qn_turn_end(&t);
@@ -186,7 +207,7 @@ static void test_killed_holder(void **state)
 {
 	(void)state;
 	pid_t holder = worker(0, 2, false);
-	await_flag(&board->seat[0], 1);
+	await_flag(&board->turns[QN_TURN_HASH].seat[0], 1);
 	pid_t waiter = worker(1, 2, true);
 	await_flag(&board->worker[1].waits, 1);
 	kill_worker(holder);
@@ -211,6 +232,41 @@ static void test_killed_waiter(void **state)
 	await_flag(&board->worker[1].waits, 1);
 	qn_turn_end(&holder);
 	assert_int_equal(end_of(next), 0);
+}
+
+/* Calls that hang take no seat of those who hash, nor does who waits for one count among them. */
+static void test_kinds_are_apart(void **state)
+{
+	struct qn_turns call = calls_of(0, 2), late = calls_of(1, 2), hash = turns_of(1, 2),
+			other = turns_of(2, 2);
+
+	(void)state;
+	assert_int_equal(qn_turn_take(&call), QN_OK);
+	assert_int_equal(qn_turn_take(&late), QN_BUSY);
+	assert_int_equal(refused(), 0);
+	assert_int_equal(atomic_load(&board->counter[QN_COUNT_CALLS_REFUSED]), 1);
+	assert_int_equal(qn_turn_take(&hash), QN_OK);
+	atomic_store(&board->worker[3].waits, QN_TURN_CALL + 1);
+	pid_t waiter = worker(4, 2, true);
+	await_flag(&board->worker[4].waits, QN_TURN_HASH + 1);
+	assert_int_equal(qn_turn_take(&other), QN_BUSY);
+	qn_turn_end(&hash);
+	assert_int_equal(end_of(waiter), 0);
+	assert_int_equal(taken_by_calls(), 1);
+	qn_turn_end(&call);
+	assert_int_equal(qn_turn_take(&late), QN_OK);
+}
+
+/* Whatever a worker held goes with it. */
+static void test_forgets_all_kinds(void **state)
+{
+	struct qn_turns call = calls_of(0, 4), hash = turns_of(0, 4);
+
+	(void)state;
+	assert_int_equal(qn_turn_take(&call), QN_OK);
+	assert_int_equal(qn_turn_take(&hash), QN_OK);
+	qn_turn_forget(board, 0);
+	assert_int_equal(taken() + taken_by_calls(), 0);
 }
 
 /* Six in a hurry: never more than three at a time, and all of them get there. */
@@ -259,6 +315,8 @@ int main(void)
 	    TEST(test_wait_ends),
 	    TEST(test_killed_holder),
 	    TEST(test_killed_waiter),
+	    TEST(test_kinds_are_apart),
+	    TEST(test_forgets_all_kinds),
 	    TEST(test_never_too_many),
 	};
 

@@ -1,7 +1,8 @@
 /*
- * Turns at costly work: half of a pool's workers at most hash at a time, so that a flood of sign-ins
- * leaves room for all else (SECURITY S9). Who holds a turn is written on the board; what a killed
- * worker held, the master gives back when it buries it.
+ * Turns at what would starve all else: half of a pool's workers at most hash at a time, so that a flood
+ * of sign-ins leaves room (SECURITY S9), and half at most wait for third parties, so that a provider
+ * that hangs delays nobody but those who need it. Who holds a turn is written on the board; what a
+ * killed worker held, the master gives back when it buries it.
  */
 #ifndef QUOIN_AUTH_TURN_H
 #define QUOIN_AUTH_TURN_H
@@ -13,20 +14,22 @@
 
 struct qn_turns {
 	struct qn_board *board; /* NULL: nobody else is there, every turn is given */
-	int slot;               /* of this worker on the board */
-	int seats;              /* who works at a time */
-	int queue;              /* who may wait */
+	enum qn_turn kind;
+	int slot;  /* of this worker on the board */
+	int seats; /* who works at a time */
+	int queue; /* who may wait */
 };
 
 /*
  * Half of `workers` work, and all others but one may wait, so that one stays free where there are
- * three or more.
+ * three or more; of two, one also from calls.
  */
-void qn_turns_init(struct qn_turns *t, struct qn_board *b, int slot, int workers);
+void qn_turns_init(
+    struct qn_turns *t, enum qn_turn kind, struct qn_board *b, int slot, int workers);
 
 /*
  * Waits for a turn, QN_TURN_WAIT_MS at most. QN_BUSY at once when the queue is full, or when the time
- * is over. A worker that has a turn must not ask for another.
+ * is over. A worker that has a turn must not ask for another of its kind.
  */
 enum qn_err qn_turn_take(const struct qn_turns *t) QN_MUST_CHECK;
 void qn_turn_end(const struct qn_turns *t);

@@ -41,6 +41,9 @@ enum qn_stage {
 #define QN_BOARD_REVOKE  65536
 #define QN_BOARD_SEATS   (QN_BOARD_WORKERS / 2)
 
+/* What only some of a pool's workers may do at a time (auth/turn.h). */
+enum qn_turn { QN_TURN_HASH, QN_TURN_CALL, QN_TURN__MAX };
+
 struct qn_board_worker {
 	_Atomic(int32_t) pid;      /* 0: the slot is free */
 	_Atomic(int32_t) stage;    /* enum qn_stage */
@@ -48,7 +51,13 @@ struct qn_board_worker {
 	_Atomic(int64_t) since_us; /* monotonic: when the stage was entered */
 	_Atomic(uint64_t) requests;
 	_Atomic(uint64_t) arena_peak; /* bytes, the largest request so far */
-	_Atomic(int32_t) waits;       /* for a turn at hashing (auth/turn.h) */
+	_Atomic(int32_t) waits;       /* for a turn of this kind, plus one (auth/turn.h); 0 none */
+};
+
+/* Who has a turn of one kind. */
+struct qn_board_turns {
+	_Atomic(int32_t) seat[QN_BOARD_SEATS]; /* of a worker: slot + 1, 0 free */
+	_Atomic(uint32_t) freed;               /* a futex: bumped when a seat is given back */
 };
 
 struct qn_board_route {
@@ -81,6 +90,8 @@ struct qn_board_route {
 	X(TOKEN_MISSES, "token_cache_misses_total", "Bearer tokens verified.") \
 	X(TURNS_REFUSED, "hash_turns_refused_total", \
 	    "Requests refused because too many hash passwords already.") \
+	X(CALLS_REFUSED, "call_turns_refused_total", \
+	    "Requests refused because too many wait for third parties already.") \
 	X(RATE_LIMITED, "rate_limited_total", "Requests refused by a rate limit.") \
 	X(RATE_SPILLS, "rate_spills_total", \
 	    "Requests counted on a shared line, as all lines for their caller were in use.") \
@@ -111,8 +122,7 @@ struct qn_board {
 	_Atomic(uint64_t) counter[QN_COUNT__MAX];
 	struct qn_board_route route[QN_BOARD_ROUTES];
 	struct qn_board_worker worker[QN_BOARD_WORKERS];
-	_Atomic(int32_t) seat[QN_BOARD_SEATS]; /* of who hashes: slot + 1, 0 free (auth/turn.h) */
-	_Atomic(uint32_t) seats_freed;         /* a futex: bumped when a seat is given back */
+	struct qn_board_turns turns[QN_TURN__MAX];
 	_Atomic(uint32_t) revoke[QN_BOARD_REVOKE];
 	_Atomic(int64_t) revoked_us[QN_BOARD_REVOKE]; /* wall time: when each was bumped last */
 	_Atomic(int64_t) all_revoked_us;              /* when all of them were */

@@ -114,7 +114,7 @@
 	X(BILLING, 503, "billing-not-configured", "Billing is not configured.") \
 	X(PAYMENT_DOWN, 503, "payment-provider-down", \
 	    "The payment provider cannot be reached. Try again later.") \
-	X(BUSY, 503, "busy", "Too many are signing in at once. Try again in a moment.") \
+	X(BUSY, 503, "busy", "Too many ask for this at once. Try again in a moment.") \
 	X(RETRY, 503, "contention", "Too much contention. Try again later.")
 
 enum qn_err {

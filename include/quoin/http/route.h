@@ -71,6 +71,8 @@ struct qn_route {
 	const char *summary; /* one sentence */
 	enum qn_pool pool;
 	unsigned auth, flags;
+	bool
+	    calls_out; /* asks third parties: needs one of the pool's turns at that (auth/turn.h) */
 	enum qn_rate rate;   /* what a request costs: zero is the ordinary class */
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
 	enum qn_role role;   /* what the caller must at least be in the organization {org_id} */
