@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hashroom.h"
 #include "quoin/base/log.h"
 
 enum { SALT_CHARS_LEAST = 11, HASH_CHARS_LEAST = 22, KIB = 1024 };
@@ -23,6 +24,25 @@ void qn_hasher_init(
 	qn_turns_init(&h->turns, QN_TURN_HASH, b, slot, workers);
 }
 
+/* A turn at hashing, and the room to do it in. */
+static enum qn_err begin(const struct qn_hasher *h)
+{
+	QN_TRY(qn_turn_take(&h->turns));
+	hashroom_enter();
+	return QN_OK;
+}
+
+static void end(const struct qn_hasher *h)
+{
+	hashroom_leave();
+	qn_turn_end(&h->turns);
+}
+
+void qn_hasher_rest(void)
+{
+	hashroom_close();
+}
+
 static bool long_enough(struct qn_span password)
 {
 	return password.n > 0 && password.n <= QN_PASSWORD_MOST;
@@ -35,9 +55,9 @@ enum qn_err qn_password_hash(
 
 	if (!long_enough(password))
 		return QN_INVALID;
-	QN_TRY(qn_turn_take(&h->turns));
+	QN_TRY(begin(h));
 	int failed = crypto_pwhash_argon2id_str(hash, password.p, password.n, h->passes, h->bytes);
-	qn_turn_end(&h->turns);
+	end(h);
 	if (failed != 0)
 		return QN_INTERNAL;
 	memcpy(ret_hash, hash, sizeof(hash));
@@ -87,9 +107,9 @@ enum qn_err qn_password_verify(const struct qn_hasher *h, struct qn_span passwor
 		*ret_right = *ret_old = false;
 		return QN_OK;
 	}
-	QN_TRY(qn_turn_take(&h->turns));
+	QN_TRY(begin(h));
 	enum qn_err e = known ? compare(h, password, stored, &right) : hash_in_vain(h, password);
-	qn_turn_end(&h->turns);
+	end(h);
 	QN_TRY(e);
 	*ret_right = right;
 	*ret_old = right && is_old(h, stored);

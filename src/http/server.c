@@ -354,6 +354,8 @@ bool qn_server_step(struct qn_server *s, int timeout_ms, const sigset_t *mask)
 	bool served = after_accept(s, qn_fcgi_accept(s->fcgi, timeout_ms, mask));
 
 	tick(s);
+	if (!served)
+		qn_hasher_rest();
 	return served;
 }
 

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "../../src/auth/hashroom.h"
 #include "quoin/auth/password.h"
 #include "settings.h"
 
@@ -262,6 +264,76 @@ static void test_no_memory(void **state)
 	assert_int_equal(atomic_load(&board->turns[QN_TURN_HASH].seat[0]), 0);
 }
 
+static void *map_room(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+/* What one hash leaves in the room is gone before the next has it; a second at the same time has its own. */
+static void test_room(void **state)
+{
+	enum { BYTES = 1 << 20 };
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip();
+#endif
+	hashroom_close();
+	hashroom_enter();
+	char *p = map_room(BYTES), *other = map_room(BYTES);
+	assert_ptr_not_equal(p, other);
+	memset(p, 'x', BYTES);
+	assert_int_equal(munmap(other, BYTES), 0);
+	assert_int_equal(munmap(p, BYTES), 0);
+	char *again = map_room(BYTES);
+	for (size_t i = 0; i < BYTES; i++)
+		assert_int_equal(again[i], 0);
+	assert_int_equal(munmap(again, BYTES), 0);
+	char *larger = map_room(2 * BYTES);
+	memset(larger, 'x', 2 * BYTES);
+	assert_int_equal(munmap(larger, 2 * BYTES), 0);
+	hashroom_leave();
+	char *outside = map_room(2 * BYTES);
+	assert_ptr_not_equal(outside, larger);
+	assert_int_equal(munmap(outside, 2 * BYTES), 0);
+	hashroom_close();
+}
+
+static long faults(void)
+{
+	struct rusage u;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &u), 0);
+	return u.ru_minflt;
+}
+
+/* The reason for it: the kernel clears no memory for the second hash. The sanitizers have their own ways. */
+static void test_room_is_kept(void **state)
+{
+	enum { KIB = 16384, PAGES = KIB / 4 };
+	struct qn_hasher h = hasher;
+	char hash[QN_PASSWORD_HASH_MAX];
+	bool is, old;
+
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip();
+#endif
+	h.bytes = (size_t)KIB * 1024;
+	assert_int_equal(qn_password_hash(&h, QN_SPAN_LIT("x"), hash), QN_OK);
+	long before = faults();
+	assert_int_equal(qn_password_verify(&h, QN_SPAN_LIT("x"), hash, &is, &old), QN_OK);
+	assert_int_equal(qn_password_verify(&h, QN_SPAN_LIT("x"), NULL, &old, &old), QN_OK);
+	assert_true(is && faults() - before < PAGES / 4);
+	qn_hasher_rest();
+	assert_int_equal(qn_password_verify(&h, QN_SPAN_LIT("x"), hash, &is, &old), QN_OK);
+	assert_true(is);
+	qn_hasher_rest();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -275,6 +347,8 @@ int main(void)
 	    TEST(test_nobody_costs_the_same),
 	    TEST(test_busy),
 	    TEST(test_no_memory),
+	    TEST(test_room),
+	    TEST(test_room_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

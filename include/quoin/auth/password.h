@@ -49,6 +49,9 @@ enum qn_err qn_password_hash(const struct qn_hasher *h, struct qn_span password,
 enum qn_err qn_password_verify(const struct qn_hasher *h, struct qn_span password,
     const char *stored, bool *ret_right, bool *ret_old) QN_MUST_CHECK;
 
+/* While there is nothing to hash: gives back the memory that is kept from one hash to the next. */
+void qn_hasher_rest(void);
+
 /* A hash that we can check within QN_PASSWORD_MOST_*: for what is imported. `p` is 1, as libsodium's. */
 bool qn_password_hash_sound(const char *stored);
 
