@@ -379,7 +379,7 @@ static enum qn_err login_with(struct qn_request *r, const struct passkey *key,
 {
 	const struct login_in *in = r->in;
 	struct signin how = {
-	    "passkey", 2, strcmp(in->session, "cookie") == 0, in->device_id, in->device_name};
+	    "passkey", 2, strcmp(in->session, "cookie") == 0, in->device_id, in->device_name, NULL};
 	struct account who;
 
 	QN_TX(tx, r->db);

@@ -89,16 +89,21 @@ static struct attempt_guess guess_at(struct qn_request *r, const char *what, con
 	};
 }
 
+static enum qn_err wait_for(struct qn_request *r, int64_t seconds)
+{
+	if (seconds == 0)
+		return QN_OK;
+	r->retry_after_s = seconds;
+	return QN_TOO_MANY;
+}
+
 enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject)
 {
 	struct attempt_guess g = guess_at(r, what, subject);
 	int64_t wait;
 
 	QN_TRY(attempt_guess(r->db, r->arena, r->who.app->id, &g, &wait));
-	if (wait == 0)
-		return QN_OK;
-	r->retry_after_s = wait;
-	return QN_TOO_MANY;
+	return wait_for(r, wait);
 }
 
 /* An office that signs in all day stays as free as it was; what others guessed stays counted. */
@@ -157,10 +162,25 @@ enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
 
 /* sessions */
 
-static enum qn_err begin_session(struct qn_request *r, const struct account *who,
-    const struct signin *how, const struct qn_opaque *cookie, const char **ret_id)
+static struct qn_span details_of(struct qn_request *r, const struct signin *how)
 {
-	struct session_new in = {.app = r->who.app->id,
+	struct qn_buf b;
+
+	qn_buf_init(&b, JSON_BYTES);
+	qn_buf_str(&b, "{\"method\":");
+	qn_buf_json(&b, how->method, strlen(how->method));
+	qn_buf_printf(&b, ",\"aal\":%d}", (int)how->aal);
+	struct qn_span details = {qn_strndup(r->arena, b.p, b.n), b.n};
+	qn_buf_done(&b);
+	return details;
+}
+
+/* The owner hears of a sign-in that is like none before. */
+static enum qn_err begin_session(struct qn_request *r, const struct account *who,
+    const struct signin *how, const char *id, const struct qn_opaque *cookie)
+{
+	struct session_new in = {.id = id,
+	    .app = r->who.app->id,
 	    .user = who->id,
 	    .method = how->method,
 	    .cookie_hash = cookie != NULL ? cookie->hash : NULL,
@@ -169,9 +189,16 @@ static enum qn_err begin_session(struct qn_request *r, const struct account *who
 	    .device_id = how->device_id,
 	    .device_name = how->device_name,
 	    .ip = r->remote_addr,
-	    .user_agent = api_user_agent(r)};
+	    .user_agent = api_user_agent(r),
+	    .right = how->right,
+	    .details = details_of(r, how),
+	    .request_id = r->id};
+	bool unlike;
 
-	return session_create(r->db, r->arena, &in, ret_id);
+	QN_TRY(session_begin(r->db, r->arena, &in, &unlike));
+	return unlike && who->email != NULL && who->email_verified == 1
+	           ? api_mail(r, who->id, who->email, QN_MAIL_NEW_SIGN_IN, NULL)
+	           : QN_OK;
 }
 
 /* The first factor was right; what it was is kept until the second is shown. */
@@ -203,70 +230,53 @@ static enum qn_err ask_for_second(struct qn_request *r, const struct account *wh
 	return e;
 }
 
-/* The owner hears of a sign-in that is like none before. */
-static enum qn_err tell_of_unlike(
-    struct qn_request *r, const struct account *who, const char *session)
+/* A guess that led to no session was right all the same. */
+static enum qn_err note_right(struct qn_request *r, const struct signin *how)
 {
-	bool unlike;
-
-	if (who->email == NULL || who->email_verified != 1)
-		return QN_OK;
-	QN_TRY(session_unlike(r->db, r->arena, r->who.app->id, session, &unlike));
-	return unlike ? api_mail(r, who->id, who->email, QN_MAIL_NEW_SIGN_IN, NULL) : QN_OK;
+	return how->right == NULL ? QN_OK
+	                          : attempt_guessed(r->db, r->arena, r->who.app->id, how->right);
 }
 
-static enum qn_err write_audit(
-    struct qn_request *r, const struct account *who, const struct signin *how, const char *session)
+/* Before the session, from which on all sign-ins of the app wait for one another. */
+static enum qn_err answer(struct qn_request *r, const struct account *who, const struct signin *how,
+    const char *session_id, struct signin_reply *ret)
 {
-	struct qn_buf b;
-
-	qn_buf_init(&b, JSON_BYTES);
-	qn_buf_str(&b, "{\"method\":");
-	qn_buf_json(&b, how->method, strlen(how->method));
-	qn_buf_printf(&b, ",\"aal\":%d}", (int)how->aal);
-	enum qn_err e = api_audit(r, &(struct audit_event){.user = who->id,
-					 .action = "session.begin",
-					 .resource_type = "session",
-					 .resource_id = session,
-					 .details = {b.p, b.n}});
-	qn_buf_done(&b);
-	return e;
+	if (!how->cookie)
+		return api_session_tokens(r, who, session_id, 1, how->aal, ret);
+	if (ret->mfa_required == 1)
+		return QN_OK;
+	ret->user = api_user_of(r, who);
+	return api_licence_of_user(r, who->id, &ret->user->license_key);
 }
 
 enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const struct signin *how,
     struct signin_reply *ret)
 {
 	bool second = who->mfa_enabled == 1 && how->aal < 2;
-	struct account back = *who;
+	char *id = qn_alloc(r->arena, QN_UUID_LEN + 1);
+	struct account back;
 	struct qn_opaque cookie;
-	const char *id;
 
 	qn_object_init(&signin_reply_object, ret);
+	if (who->suspended == 1 || (second && !how->cookie))
+		QN_TRY(note_right(r, how));
 	if (who->suspended == 1)
 		return QN_SUSPENDED;
 	ret->mfa_required = second ? 1 : QN_UNSET;
+	if (second && !how->cookie)
+		return ask_for_second(r, who, how, ret);
+	qn_uuid_new(id);
 	QN_TX(tx, r->db);
-	if (second && !how->cookie) {
-		QN_TRY(ask_for_second(r, who, how, ret));
-		return qn_tx_commit(&tx);
-	}
 	if (who->delete_after != QN_TIME_NULL)
 		QN_TRY(account_give_up(r->db, r->arena, r->who.app->id, who->id, 0, &back));
-	if (how->cookie)
-		qn_opaque_new(&cookie);
-	QN_TRY(begin_session(r, who, how, how->cookie ? &cookie : NULL, &id));
-	QN_TRY(account_signed_in(r->db, r->arena, r->who.app->id, who->id));
-	QN_TRY(write_audit(r, who, how, id));
-	QN_TRY(tell_of_unlike(r, who, id));
+	QN_TRY(answer(r, who, how, id, ret));
 	if (how->cookie) {
+		qn_opaque_new(&cookie);
 		r->set_cookie = qn_strdup(r->arena, cookie.text);
-		qn_wipe(&cookie, sizeof(cookie));
-		ret->user = second ? NULL : api_user_of(r, &back);
-		if (!second)
-			QN_TRY(api_licence_of_user(r, who->id, &ret->user->license_key));
-	} else {
-		QN_TRY(api_session_tokens(r, &back, id, 1, how->aal, ret));
 	}
+	enum qn_err e = begin_session(r, who, how, id, how->cookie ? &cookie : NULL);
+	qn_wipe(&cookie, sizeof(cookie));
+	QN_TRY(e);
 	return qn_tx_commit(&tx);
 }
 
@@ -306,21 +316,22 @@ static enum qn_err login(struct qn_request *r)
 {
 	const struct login_in *in = r->in;
 	struct signin_reply *out = qn_new(r->arena, struct signin_reply);
-	struct signin how = {
-	    "password", 1, strcmp(in->session, "cookie") == 0, in->device_id, in->device_name};
-	const char *subject = lower(r, in->email);
+	struct attempt_guess guess = guess_at(r, "password", lower(r, in->email));
+	struct signin how = {"password", 1, strcmp(in->session, "cookie") == 0, in->device_id,
+	    in->device_name, &guess};
 	struct account who = {.password_hash = NULL};
+	int64_t wait = 0;
 	bool right, old;
 
-	QN_TRY(api_guess(r, "password", subject));
-	enum qn_err e = account_by_email(r->db, r->arena, r->who.app->id, in->email, &who);
+	enum qn_err e =
+	    account_guess(r->db, r->arena, r->who.app->id, &guess, in->email, &wait, &who);
+	QN_TRY(wait_for(r, wait));
 	if (e != QN_OK && e != QN_USER_NOT_FOUND)
 		return e;
 	QN_TRY(qn_password_verify(qn_server_hasher(r->server), qn_span_of(in->password),
 	    e == QN_OK ? who.password_hash : NULL, &right, &old));
 	if (!right)
 		return QN_BAD_CREDENTIALS;
-	QN_TRY(api_guessed(r, "password", subject));
 	if (old && renew_hash(r, &who, in->password) != QN_OK)
 		r->why = "the password was not hashed anew";
 	QN_TRY(api_sign_in(r, &who, &how, out));

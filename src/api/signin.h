@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "quoin/store/account.h"
+#include "quoin/store/attempt.h"
 #include "quoin/store/flow.h"
 
 /* The user as replies show him. */
@@ -33,6 +34,8 @@ struct signin {
 	int64_t aal;        /* factors shown: 1 or 2 */
 	bool cookie;        /* a browser session instead of tokens */
 	const char *device_id, *device_name;
+	const struct attempt_guess
+	    *right; /* a guess that was right and is still counted; NULL: none */
 };
 
 /*

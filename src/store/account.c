@@ -20,6 +20,10 @@
 	X(ACCOUNT_BY_ID, FRESH, 2, "SELECT " COLUMNS " FROM users" ONE) \
 	X(ACCOUNT_BY_EMAIL, FRESH, 2, \
 	    "SELECT " COLUMNS " FROM users WHERE app_id = $1 AND lower(email) = lower($2)") \
+	X(ACCOUNT_GUESS, WRITE, 8, \
+	    "SELECT g.wait, " COLUMNS " FROM (SELECT guess($1, ARRAY[$2, $4, $6]::bytea[], " \
+	    "ARRAY[$3, $5, $7]::integer[]) AS wait) g LEFT JOIN users " \
+	    "ON g.wait = 0 AND app_id = $1 AND lower(email) = lower($8)") \
 	X(ACCOUNT_PASSWORDS, FRESH, 2, \
 	    "SELECT h.password_hash FROM password_history h JOIN users u ON u.id = h.user_id " \
 	    "WHERE u.app_id = $1 AND u.id = $2 ORDER BY h.created_at DESC LIMIT 5") \
@@ -32,7 +36,6 @@
 	X(ACCOUNT_DROP_PASSWORD, WRITE, 2, CHANGE "password_hash = NULL" ONE) \
 	X(ACCOUNT_REHASH, WRITE, 4, \
 	    "UPDATE users SET password_hash = $4" ONE " AND password_hash = $3") \
-	X(ACCOUNT_SIGNED_IN, WRITE, 2, "UPDATE users SET last_login_at = clock_timestamp()" ONE) \
 	X(ACCOUNT_VERIFY_EMAIL, WRITE, 3, \
 	    CHANGE "email_verified = true" ONE " AND lower(email) = lower($3) RETURNING " COLUMNS) \
 	X(ACCOUNT_SET_EMAIL, WRITE, 3, \
@@ -129,6 +132,20 @@ enum qn_err account_by_email(
 	return qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret);
 }
 
+enum qn_err account_guess(struct qn_db *db, struct qn_arena *a, const char *app,
+    const struct attempt_guess *g, const char *email, int64_t *ret_wait_s, struct account *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, account_set, ACCOUNT_GUESS, &rows, qn_a_str(app),
+	    attempt_subject(a, g->network), qn_a_i64(g->free_network),
+	    attempt_subject(a, g->client), qn_a_i64(g->free_client), attempt_subject(a, g->all),
+	    qn_a_i64(g->free_all), qn_a_str(email)));
+	*ret_wait_s = qn_rows_i64(rows, 0, 0);
+	QN_TRY(qn_rows_one(rows, &account_object, QN_USER_NOT_FOUND, ret));
+	return ret->id != NULL ? QN_OK : QN_USER_NOT_FOUND;
+}
+
 enum qn_err account_passwords(
     struct qn_db *db, struct qn_arena *a, const char *app, const char *user, struct qn_list *ret)
 {
@@ -166,14 +183,6 @@ enum qn_err account_rehash(struct qn_db *db, struct qn_arena *a, const char *app
 
 	return QN_EXEC(db, a, account_set, ACCOUNT_REHASH, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(old), qn_a_str(hash));
-}
-
-enum qn_err account_signed_in(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *user)
-{
-	struct qn_rows *rows;
-
-	return QN_EXEC(db, a, account_set, ACCOUNT_SIGNED_IN, &rows, qn_a_str(app), qn_a_str(user));
 }
 
 enum qn_err account_verify_email(struct qn_db *db, struct qn_arena *a, const char *app,

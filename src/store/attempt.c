@@ -40,10 +40,12 @@ enum qn_err attempt_refund(
 	    qn_a_bytes(hash, sizeof(hash)), qn_a_i64(free));
 }
 
-static struct qn_arg subject_arg(struct qn_arena *a, const char *subject)
+struct qn_arg attempt_subject(struct qn_arena *a, const char *subject)
 {
 	uint8_t *hash = qn_alloc(a, QN_SHA256_LEN);
 
+	if (subject == NULL)
+		return qn_a_bytes(NULL, 0);
 	qn_sha256(subject, strlen(subject), hash);
 	return qn_a_bytes(hash, QN_SHA256_LEN);
 }
@@ -54,8 +56,9 @@ enum qn_err attempt_guess(struct qn_db *db, struct qn_arena *a, const char *app,
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(db, a, attempt_set, ATTEMPT_GUESS, &rows, qn_a_str(app),
-	    subject_arg(a, g->network), qn_a_i64(g->free_network), subject_arg(a, g->client),
-	    qn_a_i64(g->free_client), subject_arg(a, g->all), qn_a_i64(g->free_all)));
+	    attempt_subject(a, g->network), qn_a_i64(g->free_network),
+	    attempt_subject(a, g->client), qn_a_i64(g->free_client), attempt_subject(a, g->all),
+	    qn_a_i64(g->free_all)));
 	*ret_wait_s = qn_rows_i64(rows, 0, 0);
 	return QN_OK;
 }
@@ -66,6 +69,6 @@ enum qn_err attempt_guessed(
 	struct qn_rows *rows;
 
 	return QN_EXEC(db, a, attempt_set, ATTEMPT_GUESSED, &rows, qn_a_str(app),
-	    subject_arg(a, g->network), qn_a_i64(g->free_network), subject_arg(a, g->client),
-	    subject_arg(a, g->all), qn_a_i64(g->free_all));
+	    attempt_subject(a, g->network), qn_a_i64(g->free_network),
+	    attempt_subject(a, g->client), attempt_subject(a, g->all), qn_a_i64(g->free_all));
 }

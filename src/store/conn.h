@@ -6,7 +6,7 @@
 
 #include "quoin/store/db.h"
 
-enum { CONN_STATEMENTS = 512, CONN_ARGS = 16, CONN_STEPS = 4 };
+enum { CONN_STATEMENTS = 512, CONN_ARGS = 20, CONN_STEPS = 4 };
 
 struct conn {
 	const char *url; /* "" when there is none */

@@ -4,13 +4,10 @@
 #include "rows.h"
 
 #define SESSION_STMTS(X) \
-	X(SESSION_CREATE, WRITE, 11, \
-	    "WITH old AS (DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $3 " \
-	    "AND app_id = $2 ORDER BY id DESC OFFSET 99)) " \
-	    "INSERT INTO sessions (id, app_id, user_id, method, cookie_hash, aal, expires_at, device_id, " \
-	    "device_name, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6::integer, " \
-	    "now() + $7::integer * interval '1 day', left($8, 200), left($9, 200), $10, left($11, 500)) " \
-	    "RETURNING id") \
+	X(SESSION_BEGIN, WRITE, 19, \
+	    "SELECT session_begin($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, " \
+	    "CASE WHEN $15::bytea IS NOT NULL THEN ARRAY[$15, $16, $17]::bytea[] END, " \
+	    "ARRAY[$18, NULL, $19]::integer[], $12, $13, $14)::integer") \
 	X(SESSION_ROTATE, WRITE, 4, \
 	    "UPDATE sessions SET generation = generation + 1, rotated_at = clock_timestamp(), " \
 	    "last_used_at = clock_timestamp(), expires_at = clock_timestamp() + $4::integer * interval '1 day' " \
@@ -32,12 +29,6 @@
 	    "UPDATE sessions SET revoked_at = clock_timestamp(), revoked_for = $4 WHERE app_id = $1 AND " \
 	    "user_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING id") \
 	X(SESSION_REVOKE_ALL, WRITE, 4, "SELECT sign_out_everywhere($1, $2, $3, $4)") \
-	X(SESSION_UNLIKE, FRESH, 2, \
-	    "SELECT (count(*) > 0 AND NOT bool_or(coalesce(s.device_id = me.device_id, false) OR " \
-	    "(s.user_agent IS NOT DISTINCT FROM me.user_agent AND network(set_masklen(s.ip::inet, " \
-	    "CASE family(s.ip::inet) WHEN 4 THEN 16 ELSE 48 END)) >>= me.ip::inet)))::integer " \
-	    "FROM sessions me JOIN sessions s ON s.user_id = me.user_id AND s.id <> me.id " \
-	    "WHERE me.app_id = $1 AND me.id = $2") \
 	X(SESSION_PROVE, WRITE, 4, \
 	    "UPDATE sessions SET proved_at = clock_timestamp(), aal = greatest(aal, $3::integer), " \
 	    "cookie_hash = coalesce($4, cookie_hash) " \
@@ -76,19 +67,24 @@ static const struct qn_field session_fields[] = {
 };
 const struct qn_object session_object = QN_OBJECT("Session", struct session, session_fields);
 
-enum qn_err session_create(
-    struct qn_db *db, struct qn_arena *a, const struct session_new *in, const char **ret_id)
+enum qn_err session_begin(
+    struct qn_db *db, struct qn_arena *a, const struct session_new *in, bool *ret_unlike)
 {
-	char id[QN_UUID_LEN + 1];
+	static const struct attempt_guess none = {NULL, NULL, NULL, 0, 0, 0};
+	const struct attempt_guess *right = in->right != NULL ? in->right : &none;
+	char audit[QN_UUID_LEN + 1];
 	struct qn_rows *rows;
 
-	qn_uuid_new(id);
-	QN_TRY(QN_EXEC(db, a, session_set, SESSION_CREATE, &rows, qn_a_str(id), qn_a_str(in->app),
-	    qn_a_str(in->user), qn_a_str(in->method),
+	qn_uuid_new(audit);
+	QN_TRY(QN_EXEC(db, a, session_set, SESSION_BEGIN, &rows, qn_a_str(in->id),
+	    qn_a_str(in->app), qn_a_str(in->user), qn_a_str(in->method),
 	    qn_a_bytes(in->cookie_hash, in->cookie_hash != NULL ? QN_SHA256_LEN : 0),
 	    qn_a_i64(in->aal), qn_a_i64(in->days), qn_a_str(in->device_id),
-	    qn_a_str(in->device_name), qn_a_str(in->ip), qn_a_str(in->user_agent)));
-	*ret_id = qn_rows_str(rows, 0, 0);
+	    qn_a_str(in->device_name), qn_a_str(in->ip), qn_a_str(in->user_agent), qn_a_str(audit),
+	    qn_a_json(in->details), qn_a_str(in->request_id), attempt_subject(a, right->network),
+	    attempt_subject(a, right->client), attempt_subject(a, right->all),
+	    qn_a_i64(right->free_network), qn_a_i64(right->free_all)));
+	*ret_unlike = qn_rows_i64(rows, 0, 0) == 1;
 	return QN_OK;
 }
 
@@ -151,16 +147,6 @@ enum qn_err session_revoke_all(struct qn_db *db, struct qn_arena *a, const char 
 	QN_TRY(QN_EXEC(db, a, session_set, SESSION_REVOKE_ALL, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(except), qn_a_str(why)));
 	*ret_n = qn_rows_i64(rows, 0, 0);
-	return QN_OK;
-}
-
-enum qn_err session_unlike(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, bool *ret)
-{
-	struct qn_rows *rows;
-
-	QN_TRY(QN_EXEC(db, a, session_set, SESSION_UNLIKE, &rows, qn_a_str(app), qn_a_str(id)));
-	*ret = qn_rows_n(rows) > 0 && qn_rows_i64(rows, 0, 0) == 1;
 	return QN_OK;
 }
 

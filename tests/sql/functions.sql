@@ -428,6 +428,27 @@ SELECT count(audit(gen_random_uuid(), :'app', NULL, NULL, 'app.try', NULL, NULL,
 SELECT t.tamper(format('SELECT t.age(%L, 3650, 100)', :'app'));
 SELECT t.is(audit_prune(1000)::text, '0', 'the app''s own is kept for ever');
 
+-- session_begin(id, app, user, method, cookie, aal, days, device, device name, ip, agent, right, free, audit, details, request)
+CREATE FUNCTION t.begins(app uuid, who uuid, device text, ip text, agent text, right_ones bytea[] DEFAULT NULL) RETURNS boolean LANGUAGE sql AS $$
+    SELECT session_begin(gen_random_uuid(), app, who, 'password', NULL, 1, 30, device, NULL, ip, agent, right_ones,
+        ARRAY[100, NULL, 30], gen_random_uuid(), '{"aal":1}', 'r')
+$$;
+SELECT t.is(t.begins(:'app', :'zoe', NULL, '203.0.113.7', 'one')::text, 'false', 'a first session is like all of none');
+SELECT t.is(t.begins(:'app', :'zoe', NULL, '203.0.200.9', 'one')::text, 'false', 'the same program from about there is alike');
+SELECT t.is(t.begins(:'app', :'zoe', NULL, '198.51.100.9', 'one')::text, 'true', 'from elsewhere it is not');
+SELECT t.is(t.begins(:'app', :'zoe', 'd1', '203.0.113.7', 'two')::text, 'true', 'nor is another program');
+SELECT t.is(t.begins(:'app', :'zoe', 'd1', '2001:db8::1', 'three')::text, 'false', 'the same device is, wherever it is');
+SELECT t.is(t.begins(:'app', :'zoe', NULL, '2001:db8:0:9::2', 'three')::text, 'false', 'IPv6 has its own idea of about there');
+SELECT t.is((SELECT count(*)::text FROM sessions WHERE user_id = :'zoe'), '6', 'each is kept');
+SELECT t.is((SELECT count(*)::text FROM audit_logs WHERE user_id = :'zoe' AND action = 'session.begin'), '6', 'and noted');
+SELECT t.is((SELECT (last_login_at > now() - interval '1 minute')::text FROM users WHERE id = :'zoe'), 'true', 'with the time');
+SELECT t.is(guess(:'app', ARRAY[sha256('n'), sha256('c'), sha256('a')], ARRAY[100, 5, 30])::text, '0', 'a guess is counted');
+SELECT t.is((SELECT count(*)::text FROM attempts WHERE app_id = :'app' AND subject = ANY (ARRAY[sha256('n'), sha256('c'), sha256('a')]) AND tried = 1), '3', 'three times');
+SELECT t.is(t.begins(:'app', :'zoe', 'd1', '203.0.113.7', 'one', ARRAY[sha256('n'), sha256('c'), sha256('a')])::text, 'false', 'one that was right is taken back');
+SELECT t.is((SELECT string_agg(tried::text, ' ') FROM attempts WHERE app_id = :'app' AND subject = ANY (ARRAY[sha256('n'), sha256('c'), sha256('a')])), '0 0', 'and is counted no more');
+SELECT t.is((SELECT bool_or(t.begins(:'app', :'zoe', NULL, '203.0.113.7', 'one'))::text FROM generate_series(1, 100)), 'false', 'a hundred more');
+SELECT t.is((SELECT count(*)::text FROM sessions WHERE user_id = :'zoe'), '100', 'end the oldest');
+
 -- Deleting takes along what belongs to it, and nothing else.
 DELETE FROM workspaces WHERE id = :'ws';
 SELECT t.is((SELECT count(*)::text FROM documents), '0', 'documents go with their workspace');

@@ -2,6 +2,7 @@
 #ifndef QUOIN_STORE_ACCOUNT_H
 #define QUOIN_STORE_ACCOUNT_H
 
+#include "quoin/store/attempt.h"
 #include "quoin/store/db.h"
 
 struct account {
@@ -22,6 +23,14 @@ enum qn_err account_by_id(struct qn_db *db, struct qn_arena *a, const char *app,
 enum qn_err account_by_email(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *email, struct account *ret) QN_MUST_CHECK;
 
+/*
+ * attempt_guess() at the password of an address, and the account, in one round trip: the guess is counted whether
+ * there is one or not. QN_USER_NOT_FOUND: there is none, or *ret_wait_s is not 0.
+ */
+enum qn_err account_guess(struct qn_db *db, struct qn_arena *a, const char *app,
+    const struct attempt_guess *g, const char *email, int64_t *ret_wait_s,
+    struct account *ret) QN_MUST_CHECK;
+
 /* The hashes of the last five passwords, the present one too: a list of struct account_secret. */
 struct account_secret {
 	const char *password_hash;
@@ -38,8 +47,6 @@ enum qn_err account_drop_password(
 enum qn_err account_rehash(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *old, const char *hash) QN_MUST_CHECK;
 
-enum qn_err account_signed_in(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *user) QN_MUST_CHECK;
 /* Only while `email` is still the user's address; QN_USER_NOT_FOUND otherwise. */
 enum qn_err account_verify_email(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, const char *email, struct account *ret) QN_MUST_CHECK;

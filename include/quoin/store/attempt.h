@@ -25,6 +25,8 @@ struct attempt_guess {
 };
 enum qn_err attempt_guess(struct qn_db *db, struct qn_arena *a, const char *app,
     const struct attempt_guess *g, int64_t *ret_wait_s) QN_MUST_CHECK;
+/* A subject as it is stored, in the arena; NULL is null. For src/store. */
+struct qn_arg attempt_subject(struct qn_arena *a, const char *subject);
 /* It was right: one is taken back of the network and of all, and the client's count begins anew. */
 enum qn_err attempt_guessed(struct qn_db *db, struct qn_arena *a, const char *app,
     const struct attempt_guess *g) QN_MUST_CHECK;

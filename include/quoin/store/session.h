@@ -2,14 +2,20 @@
 #ifndef QUOIN_STORE_SESSION_H
 #define QUOIN_STORE_SESSION_H
 
+#include "quoin/store/attempt.h"
 #include "quoin/store/db.h"
 
-/* What a session is made with. Strings may be NULL but for app, user and method. */
+/* What a session is made with. Strings may be NULL but for id, app, user and method. */
 struct session_new {
+	const char *id; /* of qn_uuid_new() */
 	const char *app, *user, *method;
 	const uint8_t *cookie_hash; /* 32 bytes; NULL: it has refresh tokens */
 	int64_t aal, days;
 	const char *device_id, *device_name, *ip, *user_agent;
+	const struct attempt_guess
+	    *right; /* the guess that led here, as attempt_guessed() has it; NULL: none */
+	struct qn_span details; /* for the audit log, with the request's id */
+	const char *request_id;
 };
 
 struct session {
@@ -20,9 +26,12 @@ struct session {
 };
 extern const struct qn_object session_object;
 
-/* The user's oldest sessions beyond a hundred end as this one begins. */
-enum qn_err session_create(struct qn_db *db, struct qn_arena *a, const struct session_new *in,
-    const char **ret_id) QN_MUST_CHECK;
+/*
+ * Begins it, notes it in the audit log and as the user's last sign-in. The user's oldest beyond a hundred end.
+ * *ret_unlike: it is like none of the others: neither their device, nor their program from about there.
+ */
+enum qn_err session_begin(struct qn_db *db, struct qn_arena *a, const struct session_new *in,
+    bool *ret_unlike) QN_MUST_CHECK;
 
 enum session_rotated { SESSION_GONE, SESSION_ROTATED, SESSION_REPEATED, SESSION_REUSED };
 /*
@@ -43,9 +52,6 @@ enum qn_err session_revoke(struct qn_db *db, struct qn_arena *a, const char *app
 /* All of the user's but `except` (NULL: all), with the links that could make new ones. */
 enum qn_err session_revoke_all(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, const char *except, const char *why, int64_t *ret_n) QN_MUST_CHECK;
-/* Whether it is like none of the user's others: neither their device, nor their program from about there. */
-enum qn_err session_unlike(
-    struct qn_db *db, struct qn_arena *a, const char *app, const char *id, bool *ret) QN_MUST_CHECK;
 /* A factor was shown again: `aal` 2 when it was the second. From then on its cookie is another (NULL: as it was). */
 enum qn_err session_prove(struct qn_db *db, struct qn_arena *a, const char *app, const char *id,
     int64_t aal, const uint8_t cookie_hash[]) QN_MUST_CHECK;
