@@ -158,6 +158,15 @@ describe('a device', () => {
 		problem(await poll(three.device_code), 'account-suspended');
 	});
 
+	test('approved, it signs in nobody who has signed out everywhere since (T15)', async () => {
+		const hal = await stack.account(APP, address());
+		const token = await signIn(hal);
+		const code = await ask();
+		ok(await answer(token, code.user_code));
+		ok(await http.delete('/api/v1/auth/sessions', { token }));
+		problem(await poll(code.device_code), 'invalid-grant');
+	});
+
 	test('bodies that are none', async () => {
 		for (const path of ['/api/v1/auth/device', '/api/v1/auth/device/token', '/api/v1/auth/device-token']) {
 			problem(await http.request('POST', path, { body: '{' }), 'bad-json');
