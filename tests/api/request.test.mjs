@@ -189,6 +189,23 @@ describe('other origins', () => {
 		}
 	});
 
+	test('whatever headers the app’s own pages send, as Cue’s were promised (C2)', async () => {
+		const cue = t.stack.http('cue');
+		try {
+			for (const headers of ['content-type', 'x-requested-with,sentry-trace,baggage,traceparent', undefined]) {
+				const ask = { origin: 'http://localhost:5000', 'access-control-request-method': 'PUT', 'access-control-request-headers': headers };
+				const r = await cue.request('OPTIONS', '/api/auth/profile', { headers: ask });
+				assert.equal(r.status, 204, String(r));
+				assert.equal(r.headers['access-control-allow-origin'], 'http://localhost:5000');
+				assert.equal(r.headers['access-control-allow-credentials'], 'true');
+				assert.equal(r.headers['access-control-allow-headers'], headers);
+				assert.equal((await cue.request('OPTIONS', '/api/auth/profile', { headers: { ...ask, origin: 'http://localhost:5001' } })).headers['access-control-allow-headers'], undefined);
+			}
+		} finally {
+			cue.close();
+		}
+	});
+
 	test('all others may not: suffixes, prefixes, null, other ports and schemes', async () => {
 		const [origin] = t.stack.appFile('fig-nodes').origins;
 		const u = new URL(origin);
