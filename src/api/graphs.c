@@ -111,9 +111,9 @@ static struct document_ref caller(const struct qn_request *r)
 	return (struct document_ref){r->who.app->id, r->who.user_id, "graph", r->param[0]};
 }
 
-static void set_etag(struct qn_request *r, int64_t version)
+static void set_etag(struct qn_request *r, const struct document *d)
 {
-	r->etag = qn_printf(r->arena, "\"v%lld\"", (long long)version);
+	r->etag = qn_printf(r->arena, "\"%s\"", d->tag);
 }
 
 typedef enum qn_err list_fn(struct qn_db *db, struct qn_arena *a, const struct document_ref *who,
@@ -168,7 +168,7 @@ static enum qn_err reply_one(struct qn_request *r, const struct document *d)
 	struct one_reply *out = qn_new(r->arena, struct one_reply);
 
 	out->graph = d;
-	set_etag(r, d->version);
+	set_etag(r, d);
 	return qn_reply(r, out);
 }
 
@@ -210,38 +210,39 @@ static size_t tag_length(const char *p)
 	return end != NULL ? (size_t)(end - p) + 1 : 0;
 }
 
-/* The number of "v7"; 0 of any other tag. */
-static int64_t tag_version(const char *tag, size_t n)
+/* Whether it can be one of ours, quotes included: "v7", "v7.1". */
+static bool is_tag(const char *tag, size_t n)
 {
-	int64_t v = 0;
-
-	if (n < 4 || n > 12 || tag[1] != 'v' || tag[2] == '0')
-		return 0;
-	for (size_t i = 2; i < n - 1; i++) {
-		if (tag[i] < '0' || tag[i] > '9')
-			return 0;
-		v = v * 10 + (tag[i] - '0');
-	}
-	return v <= INT32_MAX ? v : 0;
+	return n >= 4 && n <= 26 && tag[1] == 'v' && strspn(tag + 2, "0123456789.") == n - 3;
 }
 
 /*
- * The versions that If-Match names, as "{7,3}"; tags that are none of ours, weak ones among them, match
+ * The tags that If-Match names, as "{v7,v3.1}"; those that are none of ours, weak ones among them, match
  * nothing. NULL without a header or with a star (RFC 9110 §13.1.1).
  */
 static const char *if_match(const struct qn_request *r)
 {
-	const char *h = qn_fcgi_param(r->fcgi, "HTTP_IF_MATCH"), *bases = "{0";
+	const char *h = qn_fcgi_param(r->fcgi, "HTTP_IF_MATCH"), *tags = "{none";
 	size_t n;
 
 	if (h == NULL || strcmp(h, "*") == 0)
 		return NULL;
 	for (const char *p = h; *p != '\0'; p += n > 0 ? n : 1) {
 		n = tag_length(p);
-		if (n > 0 && (p == h || p[-1] != '/'))
-			bases = qn_printf(r->arena, "%s,%lld", bases, (long long)tag_version(p, n));
+		if (is_tag(p, n) && (p == h || p[-1] != '/'))
+			tags = qn_printf(r->arena, "%s,%.*s", tags, (int)n - 2, p + 1);
 	}
-	return qn_printf(r->arena, "%s}", bases);
+	return qn_printf(r->arena, "%s}", tags);
+}
+
+/* What was to be changed is another by now: the reply's tag is that of what is there. */
+static enum qn_err conflict(
+    struct qn_request *r, enum qn_err e, const struct document *now, bool matched)
+{
+	if (e != QN_VERSION_CONFLICT)
+		return e;
+	set_etag(r, now);
+	return matched ? QN_PRECONDITION : e;
 }
 
 static const char *base_version(const struct qn_request *r, int64_t version)
@@ -254,26 +255,23 @@ static enum qn_err update(struct qn_request *r)
 	struct document *d = qn_new(r->arena, struct document);
 	struct document_ref ref = caller(r);
 	const struct graph_in *in = r->in;
-	const char *matched = if_match(r);
 	struct document_save save = {.name = in->name,
 	    .data = in->data,
 	    .message = in->commit_message,
-	    .bases = matched != NULL ? matched : base_version(r, in->base_version),
+	    .tags = if_match(r),
 	    .is_public = in->is_public};
 
-	enum qn_err e = document_save(r->db, r->arena, &ref, &save, d);
-	if (e == QN_VERSION_CONFLICT) {
-		set_etag(r, d->version);
-		return matched != NULL ? QN_PRECONDITION : e;
-	}
-	QN_TRY(e);
+	if (save.tags == NULL)
+		save.bases = base_version(r, in->base_version);
+	QN_TRY(conflict(r, document_save(r->db, r->arena, &ref, &save, d), d, save.tags != NULL));
 	return reply_one(r, d);
 }
 
 static enum qn_err delete (struct qn_request *r) {
+	struct document *was = qn_new(r->arena, struct document);
 	struct document_ref ref = caller(r);
 
-	QN_TRY(document_delete(r->db, r->arena, &ref));
+	QN_TRY(conflict(r, document_delete(r->db, r->arena, &ref, if_match(r), was), was, true));
 	return api_success(r);
 }
 
@@ -319,10 +317,14 @@ static enum qn_err version(struct qn_request *r)
 static enum qn_err restore(struct qn_request *r)
 {
 	struct restored_reply *out = qn_new(r->arena, struct restored_reply);
+	struct document *d = qn_new(r->arena, struct document);
 	struct document_ref ref = caller(r);
 
-	QN_TRY(document_restore(r->db, r->arena, &ref, r->param_int[1], &out->new_version));
+	QN_TRY(conflict(
+	    r, document_restore(r->db, r->arena, &ref, r->param_int[1], if_match(r), d), d, true));
+	set_etag(r, d);
 	out->success = 1;
+	out->new_version = d->version;
 	return qn_reply(r, out);
 }
 
@@ -350,7 +352,8 @@ static const struct qn_route routes[] = {
 	.reply = &saved_object,
 	.errors = {QN_DENIED, QN_VERSION_CONFLICT, QN_PRECONDITION_REQUIRED}, .handler = update},
     {QN_DELETE, "/api/v1/graphs/{graph_id}", "graph.delete", "Delete a graph and its history.",
-	USER, GRAPH, .reply = &api_success_object, .errors = {QN_DENIED}, .handler = delete},
+	USER, GRAPH, .flags = QN_R_IF_MATCH, .reply = &api_success_object, .errors = {QN_DENIED},
+	.handler = delete},
     {QN_GET, "/api/v1/graphs/{graph_id}/versions", "graph.versions",
 	"List the versions of a graph.", USER, GRAPH, PAGED, .reply = &versions_object,
 	.handler = versions},
@@ -359,8 +362,8 @@ static const struct qn_route routes[] = {
 	.errors = {QN_VERSION_NOT_FOUND}, .handler = version},
     {QN_POST, "/api/v1/graphs/{graph_id}/restore/{version:int}", "graph.restore",
 	"Make an old version the present one again, as a new version.", USER, GRAPH,
-	.flags = QN_R_ONCE, .reply = &restored_object, .errors = {QN_DENIED, QN_VERSION_NOT_FOUND},
-	.handler = restore},
+	.flags = QN_R_ONCE | QN_R_IF_MATCH, .reply = &restored_object,
+	.errors = {QN_DENIED, QN_VERSION_NOT_FOUND}, .handler = restore},
     {QN_GET, "/api/v1/public/graphs/{graph_id}", "graph.get_public",
 	"Show a public graph to anyone.", .pool = QN_POOL_API, .auth = QN_AUTH_PUBLIC,
 	.missing = QN_GRAPH_NOT_FOUND, .flags = QN_R_ETAG, .reply = &one_object,

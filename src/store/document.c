@@ -11,6 +11,7 @@
 	"AND a.user_id = $2 AND a.level >= " least ")"
 #define ONE  "d.id = $4 AND d.app_id = $1 AND d.kind = $3"
 #define ITEM "d.id, d.workspace_id, d.name, d.version, d.is_public, d.created_at, d.updated_at"
+#define TAG  "document_tag(d.version, d.touched) AS tag"
 /* Not a join: with the id a constant, a join may be planned to walk all versions of the document. */
 #define DATA_NOW \
 	"(SELECT v.data FROM document_versions v WHERE v.document_id = d.id AND v.version = d.version) AS data"
@@ -37,26 +38,28 @@
 	    "user_id = $2 AND workspace_id = $5 AND level >= 2 LIMIT 1), " \
 	    "d AS (INSERT INTO documents (id, app_id, workspace_id, kind, name, sha256, is_public) " \
 	    "SELECT $4, app_id, workspace_id, $3, $6, $7, coalesce($8, false) FROM w " \
-	    "RETURNING id, name, version), " \
+	    "RETURNING id, name, version, touched), " \
 	    "v AS (INSERT INTO document_versions (document_id, version, data, sha256, size, created_by) " \
 	    "SELECT id, version, $9::json, $7, octet_length($9::json::text), $2 FROM d) " \
-	    "SELECT id, name, version FROM d") \
+	    "SELECT id, name, version, " TAG " FROM d") \
 	X(DOCUMENT_BY_ID, READ, 4, \
-	    "SELECT " ITEM ", " DATA_NOW " FROM documents d WHERE " ONE " AND " ACCESS("1")) \
+	    "SELECT " ITEM ", " TAG ", " DATA_NOW " FROM documents d WHERE " ONE \
+	    " AND " ACCESS("1")) \
 	X(DOCUMENT_PUBLIC, READ, 3, \
-	    "SELECT " ITEM ", " DATA_NOW " FROM documents d " \
+	    "SELECT " ITEM ", " TAG ", " DATA_NOW " FROM documents d " \
 	    "WHERE d.id = $3 AND d.app_id = $1 AND d.kind = $2 AND (d.is_public OR EXISTS (" \
 	    "SELECT 1 FROM workspaces w WHERE w.id = d.workspace_id AND w.visibility = 'public'))") \
-	X(DOCUMENT_SAVE, WRITE, 10, \
-	    "SELECT outcome, version, updated_at FROM " \
-	    "document_save($1, $2, $3, $4, $5, $6, $7, $8::json, $9, octet_length($8::json::text), $10)") \
-	X(DOCUMENT_RESTORE, WRITE, 5, \
-	    "SELECT outcome, version FROM document_restore($1, $2, $3, $4, $5)") \
-	X(DOCUMENT_DELETE, WRITE, 4, \
+	X(DOCUMENT_SAVE, WRITE, 11, \
+	    "SELECT outcome, version, updated_at, tag FROM " \
+	    "document_save($1, $2, $3, $4, $5, $11, $6, $7, $8::json, $9, octet_length($8::json::text), $10)") \
+	X(DOCUMENT_RESTORE, WRITE, 6, \
+	    "SELECT outcome, version, tag FROM document_restore($1, $2, $3, $4, $5, $6)") \
+	X(DOCUMENT_DELETE, WRITE, 5, \
 	    "WITH gone AS (DELETE FROM documents d WHERE " ONE " AND " ACCESS( \
-		"3") " RETURNING d.id) " \
-		     "SELECT d.id, (SELECT count(*) FROM gone) AS gone FROM documents d WHERE " ONE \
-		     " AND " ACCESS("1")) \
+		"3") " AND ($5::text[] IS NULL OR document_tag(d.version, d.touched) = ANY ($5)) RETURNING d.id) " \
+		     "SELECT d.id, (SELECT count(*) FROM gone) AS gone, (" ACCESS( \
+			 "3") ")::integer AS may, " TAG " FROM documents d WHERE " ONE \
+			      " AND " ACCESS("1")) \
 	X(VERSION_LIST, READ, 6, \
 	    "SELECT v.* FROM documents d LEFT JOIN LATERAL (" \
 	    "SELECT o.version, n.message AS commit_message, n.created_at FROM document_versions o " \
@@ -108,6 +111,7 @@ static const struct qn_field row_fields[] = {
     PERMISSION,
     QN_FIELD(struct document, workspace_id, UUID, 0, 0, 0, "Its workspace."),
     QN_FIELD(struct document, is_public, BOOL, 0, 0, 0, "Whether anyone may read it."),
+    QN_FIELD(struct document, tag, STR, 0, 0, 0, "Entity tag, without its quotes."),
 };
 static const struct qn_object row_object = QN_OBJECT("DocumentRow", struct document, row_fields);
 
@@ -241,32 +245,35 @@ enum qn_err document_save(struct qn_db *db, struct qn_arena *a, const struct doc
 		qn_sha256(in->data.p, in->data.n, digest);
 	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_SAVE, &rows, REF(ref), qn_a_str(in->bases),
 	    qn_a_str(in->name), qn_a_bool(in->is_public), qn_a_json(in->data),
-	    qn_a_bytes(in->data.p != NULL ? digest : NULL, sizeof(digest)), qn_a_str(in->message)));
+	    qn_a_bytes(in->data.p != NULL ? digest : NULL, sizeof(digest)), qn_a_str(in->message),
+	    qn_a_str(in->tags)));
 	qn_rows_get(rows, 0, &row_object, ret);
 	ret->id = ref->id;
 	return outcome(rows);
 }
 
 enum qn_err document_restore(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
-    int64_t version, int64_t *ret_version)
+    int64_t version, const char *tags, struct document *ret)
 {
 	struct qn_rows *rows;
 
-	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_RESTORE, &rows, REF(ref), qn_a_i64(version)));
-	QN_TRY(outcome(rows));
-	*ret_version = qn_rows_i64(rows, 0, 1);
-	return QN_OK;
+	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_RESTORE, &rows, REF(ref), qn_a_i64(version),
+	    qn_a_str(tags)));
+	qn_rows_get(rows, 0, &row_object, ret);
+	return outcome(rows);
 }
 
-enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref)
+enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const char *tags, struct document *ret)
 {
 	struct qn_rows *rows;
 
 	/* The outer SELECT sees the state before: whether the document was there for the user at all. */
-	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_DELETE, &rows, REF(ref)));
-	if (qn_rows_n(rows) == 0)
-		return QN_NOT_FOUND;
-	return qn_rows_i64(rows, 0, 1) == 1 ? QN_OK : QN_DENIED;
+	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_DELETE, &rows, REF(ref), qn_a_str(tags)));
+	QN_TRY(one(rows, ret));
+	if (qn_rows_i64(rows, 0, 1) == 1)
+		return QN_OK;
+	return qn_rows_i64(rows, 0, 2) == 1 ? QN_VERSION_CONFLICT : QN_DENIED;
 }
 
 enum qn_err version_list(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,

@@ -80,8 +80,8 @@ describe('one graph', () => {
 		assert.deepEqual(ok(r).graph.data, { n: 1 });
 		for (const secret of [ann.id, ann.email, ann.sub, g.workspace.id])
 			assert.ok(!r.text.includes(secret), 'a public graph names nobody');
-		assert.equal(r.headers.etag, '"v1"');
-		assert.equal((await t.http.get(open, { headers: { 'if-none-match': '"v1"' } })).status, 304);
+		assert.equal(r.headers.etag, '"v1.1"');
+		assert.equal((await t.http.get(open, { headers: { 'if-none-match': '"v1.1"' } })).status, 304);
 		ok(await ann.as.put(g.path, { is_public: false }));
 		problem(await t.http.get(open), 'graph-not-found');
 	});
@@ -127,6 +127,43 @@ describe('ETag, If-None-Match, If-Match', () => {
 			assert.equal((await ann.as.get(g.path, { headers: { 'if-none-match': v } })).status, 200, v);
 		ok(await ann.as.put(g.path, { data: { n: 2 } }));
 		assert.equal((await ann.as.get(g.path, { headers: { 'if-none-match': '"v1"' } })).status, 200);
+	});
+
+	test('the tag says all that is shown: a new name is no 304, nor to be overwritten unseen', async () => {
+		const g = await graph({ name: 'old' });
+		const renamed = await ann.as.put(g.path, { name: 'new' }, { headers: { 'if-match': '"v1"' } });
+		const tag = ok(renamed) && renamed.headers.etag;
+		assert.notEqual(tag, '"v1"');
+		const read = await ann.as.get(g.path, { headers: { 'if-none-match': '"v1"' } });
+		assert.equal(ok(read).graph.name, 'new');
+		assert.equal(read.headers.etag, tag);
+		assert.equal((await ann.as.get(g.path, { headers: { 'if-none-match': tag } })).status, 304);
+		const late = await ann.as.put(g.path, { name: 'mine' }, { headers: { 'if-match': '"v1"' } });
+		problem(late, 'precondition-failed');
+		assert.equal(late.headers.etag, tag);
+		const published = await ann.as.put(g.path, { is_public: true }, { headers: { 'if-match': tag } });
+		assert.ok(ok(published) && ![tag, '"v1"'].includes(published.headers.etag));
+		assert.equal((await t.http.get(`/api/v1/public/graphs/${g.id}`)).headers.etag, published.headers.etag);
+		assert.equal((await ann.as.put(g.path, { name: 'new' })).headers.etag, published.headers.etag, 'nothing changed');
+		assert.equal((await ann.as.put(g.path, { data: { n: 2 } }, { headers: { 'if-match': published.headers.etag } })).headers.etag, '"v2"');
+		assert.equal(ok(await ann.as.put(g.path, { name: 'newer', base_version: 2 })).graph.version, 2);
+		assert.equal(ok(await ann.as.put(g.path, { data: { n: 3 }, base_version: 2 })).graph.version, 3, 'a name is no other version');
+	});
+
+	test('who deletes or restores what somebody changed meanwhile, and says what he saw, is told', async () => {
+		const g = await graph();
+		ok(await ann.as.put(g.path, { data: { n: 2 } }));
+		const stale = { headers: { 'if-match': '"v1"' } };
+		for (const r of [await ann.as.delete(g.path, stale), await ann.as.post(`${g.path}/restore/1`, undefined, stale)]) {
+			problem(r, 'precondition-failed');
+			assert.equal(r.headers.etag, '"v2"');
+		}
+		assert.deepEqual(ok(await ann.as.get(g.path)).graph.data, { n: 2 });
+		const back = await ann.as.post(`${g.path}/restore/1`, undefined, { headers: { 'if-match': '"v2"' } });
+		assert.deepEqual([ok(back), back.headers.etag], [{ success: true, new_version: 3 }, '"v3"']);
+		problem(await (await t.user('eve')).as.delete(g.path, { headers: { 'if-match': '"v3"' } }), 'graph-not-found');
+		ok(await ann.as.delete(g.path, { headers: { 'if-match': '"v9", "v3"' } }));
+		problem(await ann.as.get(g.path), 'graph-not-found');
 	});
 
 	test('a stranger learns nothing from If-None-Match: *', async () => {

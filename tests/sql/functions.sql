@@ -65,6 +65,13 @@ SELECT t.is(t.save(:'app', :'ann', :'doc', 3, NULL, NULL, 'four'), 'saved 4', 'a
 UPDATE workspaces SET require_base = false WHERE id = :'ws';
 SELECT t.fails(format('SELECT t.save(%L, %L, %L, NULL, %L, NULL, NULL)', :'app', :'ann', :'doc', ''), '23514', 'an empty name is refused');
 
+-- and with tags: the version, and what was changed besides since
+SELECT t.is((SELECT concat_ws(' ', outcome, tag) FROM document_save(:'app', :'ann', 'graph', :'doc', NULL, '{none,v4}', 'n1', NULL, NULL, NULL, NULL, NULL)),
+    'saved v4.1', 'the right tag saves, and is another then');
+SELECT t.is((SELECT concat_ws(' ', outcome, tag) FROM document_save(:'app', :'ann', 'graph', :'doc', NULL, '{v4}', 'n2', NULL, NULL, NULL, NULL, NULL)),
+    'conflict v4.1', 'the one before does not');
+SELECT t.is((SELECT concat_ws(' ', outcome, tag) FROM document_restore(:'app', :'ann', 'graph', :'doc', 1, '{v4}')), 'conflict v4.1', 'nor does it restore');
+
 -- document_share(app, user, kind, id, who, email, permission, change)
 CREATE FUNCTION t.share(app uuid, who uuid, doc uuid, target uuid, address text, permission text) RETURNS text LANGUAGE sql AS $$
     SELECT concat_ws(' ', outcome, right(user_id::text, 1), s.permission) FROM document_share(app, who, 'graph', doc, target, address, permission, false) s

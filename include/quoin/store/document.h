@@ -12,6 +12,7 @@ struct document {
 	const char *id, *workspace_id, *name;
 	struct qn_span data; /* as it was sent, byte for byte */
 	int64_t version;
+	const char *tag; /* of all that a reply shows of it, without quotes */
 	qn_tri is_public;
 	const char *permission; /* of a share: read, write, admin */
 	qn_time created_at, updated_at;
@@ -37,6 +38,7 @@ struct document_save {
 	struct qn_span data; /* absent: as it is */
 	const char *message;
 	const char *bases; /* versions that may have been edited, "{7,3}"; NULL: any */
+	const char *tags;  /* of which the present one must be, "{v7,v3.1}"; NULL: any */
 	qn_tri is_public;
 };
 
@@ -54,14 +56,15 @@ enum qn_err document_by_id(struct qn_db *db, struct qn_arena *a, const struct do
 /* For anyone, when the document is public; ref->user is not looked at. */
 enum qn_err document_public(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
     struct document *ret) QN_MUST_CHECK;
-/* ret->id and ->version. QN_DENIED, QN_VERSION_CONFLICT (ret->version is the present one),
+/* ret->id, ->version and ->tag. QN_DENIED, QN_VERSION_CONFLICT (they are of the present one),
  * QN_PRECONDITION_REQUIRED. Data equal to the present makes no version. */
 enum qn_err document_save(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
     const struct document_save *in, struct document *ret) QN_MUST_CHECK;
+/* With `tags` as above. */
 enum qn_err document_restore(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
-    int64_t version, int64_t *ret_version) QN_MUST_CHECK;
-enum qn_err document_delete(
-    struct qn_db *db, struct qn_arena *a, const struct document_ref *ref) QN_MUST_CHECK;
+    int64_t version, const char *tags, struct document *ret) QN_MUST_CHECK;
+enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
+    const char *tags, struct document *ret) QN_MUST_CHECK;
 
 /* The superseded ones, newest first; each carries the message of the save that superseded it (A18, A20). */
 enum qn_err version_list(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,
