@@ -15,6 +15,10 @@
 #define SEAT_PRICE \
 	"(SELECT s.price FROM plan_prices s WHERE s.app_id = p.app_id AND s.plan = p.plan " \
 	"AND s.interval = p.interval AND s.per = 'seat' AND p.per = 'plan' ORDER BY s.price LIMIT 1) AS seat_price"
+/* Further seats of a plan that is sold itself are no way into it: who bought one of them alone would have the plan. */
+#define ALONE \
+	"(p.per = 'plan' OR NOT EXISTS (SELECT 1 FROM plan_prices b WHERE b.app_id = p.app_id AND b.plan = p.plan " \
+	"AND b.per = 'plan' AND b.interval <> 'once'))"
 #define PRICE \
 	"SELECT p.price, p.plan, p.interval, p.per, p.amount, p.seats, plan_rank(p.app_id, p.plan) AS rank, " SEAT_PRICE \
 	" FROM plan_prices p "
@@ -85,7 +89,8 @@
 	    " ORDER BY i.invoice_date DESC, i.id DESC LIMIT $4") \
 	X(PRICE_FIND, FRESH, 2, \
 	    PRICE \
-	    "WHERE p.app_id = $1 AND (p.price = $2 OR p.per = 'plan' AND $2 = p.plan || '_' || " \
+	    "WHERE p.app_id = $1 AND " ALONE \
+	    " AND (p.price = $2 OR p.per = 'plan' AND $2 = p.plan || '_' || " \
 	    "CASE p.interval WHEN 'month' THEN 'monthly' WHEN 'year' THEN 'yearly' ELSE 'once' END) " \
 	    "ORDER BY p.price = $2 DESC, p.price LIMIT 1") \
 	X(PRICE_ONCE, FRESH, 2, \
@@ -107,6 +112,7 @@
 QN_STATEMENTS(billing, BILLING_STMTS);
 
 #undef PRICE
+#undef ALONE
 #define TEXT(s, name, doc) QN_FIELD(s, name, STR, QN_F_NULLABLE, 0, 0, doc)
 
 static const struct qn_field account_fields[] = {

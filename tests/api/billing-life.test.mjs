@@ -69,6 +69,17 @@ describe('a team', () => {
 		problem(await u.as.post(`${org.billing}/create-checkout-session`, { price_id: shop.prices.team }), 'already-subscribed');
 	});
 
+	test('further seats are no way into the plan: alone they are not for sale (T23)', async () => {
+		const [u, payer] = [await shop.buyer('owner'), await shop.buyer()];
+		const org = await shop.team(u);
+		await shop.subscribed(payer);
+		const price_id = shop.prices.seat;
+		for (const [as, path] of [[u.as, `${at}/create-checkout-session`], [u.as, `${org.billing}/create-checkout-session`], [u.as, '/api/payments/create-subscription'], [payer.as, `${at}/change-plan`]])
+			problem(await as.post(path, { price_id }), 'unknown-price');
+		assert.deepEqual(stripe.subscriptionsOf(await shop.customer(payer)).map((s) => s.items.data.map((i) => i.price.id)), [[shop.prices.month]]);
+		assert.match(await shop.checkout(u, shop.prices.each), /^http/, 'a plan that is sold by the seat is sold so');
+	});
+
 	test('a customer for the user and one for each of his organizations', async () => {
 		const u = await shop.buyer('owner');
 		const orgs = [await shop.team(u), await shop.team(u)];
