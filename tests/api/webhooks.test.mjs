@@ -11,6 +11,7 @@ import { Copy, signal } from '../lib/copy.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
 import { Receiver, verified } from '../lib/receiver.mjs';
 import { ok, problem, setup } from '../lib/setup.mjs';
+import { root } from '../lib/stack.mjs';
 import { team } from '../lib/teams.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -137,6 +138,22 @@ describe('endpoints', () => {
 		assert.deepEqual(ok(await boss.as.get(`${ADMIN}/event-types`)).event_types, types);
 		for (const type of ['licence.created', 'licence.revoked', 'licence.expired', 'device.added', 'device.released', 'subscription.created', 'subscription.updated', 'subscription.deleted', 'invoice.paid', 'invoice.payment_failed', 'entitlement.changed', 'usage.warning', 'member.added', 'user.created'])
 			assert.ok(types.find((x) => x.type === type)?.description, type);
+		const page = readFileSync(path.join(root, 'docs/webhooks.md'), 'utf8');
+		assert.deepEqual(types.map((x) => x.type).filter((type) => !page.includes(`\`${type}\``)), [], 'and stand in docs/webhooks.md');
+	});
+
+	test('whatever befalls a licence can be listened to, and is told', async () => {
+		const said = ['created', 'suspended', 'reinstated', 'renewed', 'checked_in', 'transferred', 'revoked'].map((x) => `licence.${x}`);
+		const r = await receiver();
+		await hook(r, { events: said }, { base: ADMIN, as: boss.as });
+		const { license } = ok(await boss.as.post('/api/v1/admin/licenses', { term_days: 30 }));
+		for (const [verb, json] of [['suspend'], ['reinstate'], ['renew', {}], ['transfer', { user_id: eve.id }]])
+			ok(await boss.as.post(`/api/v1/admin/licenses/${license.id}/${verb}`, json));
+		ok(await eve.as.post(`/api/v1/licenses/${license.id}/check-in`));
+		ok(await boss.as.post(`/api/v1/admin/licenses/${license.id}/revoke`));
+		const calls = await r.heard(said.length);
+		assert.deepEqual(calls.map((c) => c.json.type).sort(), [...said].sort());
+		assert.ok(calls.every((c) => c.json.data.license_id === license.id && !c.body.includes(license.license_key)));
 	});
 
 	test('nobody sees, changes or hears of another’s (T17)', async () => {
@@ -317,13 +334,13 @@ describe('a delivery', () => {
 			status = 500;
 			await emit('licence.created', { organization });
 			const late = await becomes(h, 'tried', (x) => x.response_status === 500);
-			await emit('licence.updated', { organization });
+			await emit('licence.renewed', { organization });
 			const [behind] = await deliveries(h);
-			assert.deepEqual([behind.state, behind.type, behind.next_at], ['waiting', 'licence.updated', null]);
+			assert.deepEqual([behind.state, behind.type, behind.next_at], ['waiting', 'licence.renewed', null]);
 			problem(await as.post(`${h.path}/deliveries/${behind.id}/resend`), 'conflict');
 			status = 200;
 			ok(await as.post(`${h.path}/deliveries/${late.id}/resend`));
-			assert.deepEqual((await r.heard(5)).slice(-3).map((c) => c.json.type), ['licence.created', 'licence.created', 'licence.updated']);
+			assert.deepEqual((await r.heard(5)).slice(-3).map((c) => c.json.type), ['licence.created', 'licence.created', 'licence.renewed']);
 			ok(await as.put(h.path, { enabled: false }));
 			problem(await as.post(`${h.path}/deliveries/${d.id}/resend`), 'conflict');
 		}
@@ -358,10 +375,10 @@ describe('order', () => {
 		const other = await team(t, eve);
 		const down = new Set([1]);
 		const r = await receiver((c) => (down.has(c.json.data.n) ? 500 : 200));
-		const h = await hook(r, { events: ['licence.created', 'licence.updated', 'licence.revoked'] }, { base: ADMIN, as: boss.as });
+		const h = await hook(r, { events: ['licence.created', 'licence.renewed', 'licence.revoked'] }, { base: ADMIN, as: boss.as });
 		await emit('licence.created', { data: { n: 1 } });
 		await becomes(h, 'the first has failed', (d) => d.response_status === 500);
-		await emit('licence.updated', { data: { n: 2 } });
+		await emit('licence.renewed', { data: { n: 2 } });
 		await emit('licence.revoked', { data: { n: 3 } });
 		await emit('licence.created', { organization: other.id, data: { n: 4 } });
 		await emit('licence.created', { organization: null, user: bob.id, data: { n: 5 } });
@@ -384,10 +401,10 @@ describe('order', () => {
 		const h = await hook(r);
 		await emit('licence.created', { data: { n: 1 } });
 		await becomes(h, 'it has failed', (d) => d.response_status === 500);
-		await emit('licence.updated', { data: { n: 2 } });
+		await emit('licence.renewed', { data: { n: 2 } });
 		await t.stack.rows(`UPDATE webhook_deliveries SET attempts = 9 WHERE endpoint_id = '${h.id}' AND state = 'pending'`);
 		await due(h);
-		await r.heard(1, 'licence.updated');
+		await r.heard(1, 'licence.renewed');
 		await until('both are over', async () => (await deliveries(h)).map((d) => d.state).join() === 'delivered,failed');
 	});
 
@@ -396,15 +413,15 @@ describe('order', () => {
 		const h = await hook(r, { ordered: false });
 		await emit('licence.created', { data: { n: 1 } });
 		await becomes(h, 'it has failed', (d) => d.response_status === 500);
-		await emit('licence.updated', { data: { n: 2 } });
-		await r.heard(1, 'licence.updated');
+		await emit('licence.renewed', { data: { n: 2 } });
+		await r.heard(1, 'licence.renewed');
 	});
 
 	test('one whose turn nobody saw is found', async () => {
 		const r = await receiver();
 		const h = await hook(r);
-		await t.stack.rows(`BEGIN; ${emitSql('licence.updated')}; UPDATE webhook_deliveries SET state = 'waiting' WHERE endpoint_id = '${h.id}'; COMMIT`);
-		await r.heard(1, 'licence.updated', { within: 25_000 });
+		await t.stack.rows(`BEGIN; ${emitSql('licence.renewed')}; UPDATE webhook_deliveries SET state = 'waiting' WHERE endpoint_id = '${h.id}'; COMMIT`);
+		await r.heard(1, 'licence.renewed', { within: 25_000 });
 	});
 });
 
@@ -519,8 +536,8 @@ describe('a receiver', () => {
 		await session.run('BEGIN');
 		await session.run(emitSql('licence.created'));
 		ok(await ann.as.delete(h.path));
-		await session.run(emitSql('licence.updated'));
-		assert.match(await session.run(`COMMIT; SELECT 'it is ' || count(*) FROM events WHERE organization_id = '${org.id}' AND type = 'licence.updated' AND created_at > now() - interval '20 s'`), /it is [1-9]/);
+		await session.run(emitSql('licence.renewed'));
+		assert.match(await session.run(`COMMIT; SELECT 'it is ' || count(*) FROM events WHERE organization_id = '${org.id}' AND type = 'licence.renewed' AND created_at > now() - interval '20 s'`), /it is [1-9]/);
 		await session.end();
 	});
 });

@@ -13,6 +13,12 @@ const files = readdirSync(import.meta.dirname).filter((f) => f.endsWith('.test.m
 const missing = files.filter((f) => !existsSync(path.join(dir, f.replace('.test.mjs', '.jsonl'))));
 let contract;
 
+/** The first words of the rows of each X-macro table in a header. */
+function headerTable(file) {
+	const text = readFileSync(path.join(root, file), 'utf8').replaceAll('\\\n', ' ');
+	return Object.fromEntries([...text.matchAll(/^#define (\w+)\(X\)(.*)$/gm)].map(([, name, rows]) => [name, [...rows.matchAll(/\bX\("([^"]+)"/g)].map((m) => m[1])]));
+}
+
 before(() => {
 	contract = new Contract(JSON.parse(readFileSync(path.join(root, 'docs/openapi.json'), 'utf8')));
 });
@@ -42,6 +48,12 @@ describe('the contract', () => {
 		assert.ok(n > 0, 'something was recorded');
 		const said = [...faults].slice(0, 60).map(([k, xs]) => `${k} (${xs.length} times, first in ${xs[0].file})`);
 		assert.deepEqual(said, []);
+	});
+
+	test('every type of event that was emitted can be listened to', async () => {
+		const { WEBHOOK_EVENTS: listed } = headerTable('include/quoin/store/webhook.h');
+		const emitted = (await stack.rows("SELECT DISTINCT type FROM events WHERE type <> 'webhook.test' ORDER BY type")).flat();
+		assert.deepEqual(emitted.filter((x) => !listed.includes(x)), []);
 	});
 
 	test('every route was visited, and every declared error seen', { skip: missing.length > 0 && `the tier did not run as a whole: ${missing}` }, () => {

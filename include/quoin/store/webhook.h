@@ -16,8 +16,12 @@
 	X("member.updated", "A member of an organization has another role.") \
 	X("member.removed", "Somebody is no longer a member of an organization.") \
 	X("licence.created", "A licence was issued.") \
-	X("licence.updated", "A licence was renewed, suspended, transferred or changed.") \
+	X("licence.renewed", "A licence has a later end.") \
+	X("licence.suspended", "A licence may not be used for now.") \
+	X("licence.reinstated", "A licence that was suspended may be used again.") \
 	X("licence.revoked", "A licence was revoked.") \
+	X("licence.transferred", "A licence is somebody else's, or nobody's.") \
+	X("licence.checked_in", "Somebody still looks after a licence.") \
 	X("licence.expired", "A licence has come to its end.") \
 	X("device.added", "A licence is used on another device.") \
 	X("device.released", "A device gave its place in a licence back.") \
