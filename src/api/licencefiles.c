@@ -48,13 +48,15 @@ static const struct qn_field file_fields[] = {
 };
 static const struct qn_object file_object = QN_OBJECT("LicenseFile", struct file, file_fields);
 
-/* It ends with its licence, unless that may be used on. */
-static qn_time end_of(const struct licence *l, qn_time now, int64_t ttl_s)
+/* It ends with what it rests on: the licence, a lease, a sign of life, the owner's plan. */
+static enum qn_err end_of(struct qn_request *r, const struct licence *l, const char *machine,
+    qn_time wanted, qn_time *ret)
 {
-	qn_time end = now + ttl_s * 1000000;
-	bool ends = l->expires_at != QN_TIME_NULL && strcmp(l->expiry, "maintain") != 0;
+	qn_time most;
 
-	return ends && l->expires_at < end ? l->expires_at : end;
+	QN_TRY(licence_file_until(r->db, r->arena, l->id, machine, &most));
+	*ret = most != QN_TIME_NULL && most < wanted ? most : wanted;
+	return QN_OK;
 }
 
 /* QN_LICENCE_STATE: it is not one to be used. */
@@ -62,7 +64,7 @@ static enum qn_err make(struct qn_request *r, const struct licence *l, const cha
     const char *nonce, const struct wish *wish, struct file **ret)
 {
 	qn_time now = qn_now();
-	const struct qn_proof_license license = {.product = r->who.app->slug,
+	struct qn_proof_license license = {.product = r->who.app->slug,
 	    .license_id = l->id,
 	    .key = l->license_key,
 	    .plan = l->plan,
@@ -71,13 +73,13 @@ static enum qn_err make(struct qn_request *r, const struct licence *l, const cha
 	    .features = l->features,
 	    .limits = l->quotas,
 	    .issued = now,
-	    .expires = end_of(l, now, wish->ttl_seconds),
 	    .license_expires = l->expires_at,
 	    .machine = machine,
 	    .nonce = nonce};
 	struct file *f = qn_new(r->arena, struct file);
 	const struct qn_proof_key *key;
 
+	QN_TRY(end_of(r, l, machine, now + wish->ttl_seconds * 1000000, &license.expires));
 	if (strcmp(l->status, "ACTIVE") != 0 || license.expires <= now)
 		return QN_LICENCE_STATE;
 	QN_TRY(qn_server_proof_key(r, &key));

@@ -74,6 +74,9 @@
 	    "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint, l.id FROM (SELECT) always " \
 	    "LEFT JOIN (SELECT x.id FROM licenses x WHERE x.app_id = $1 " \
 	    "AND x.status IN ('REVOKED', 'SUSPENDED') ORDER BY x.id DESC LIMIT $2) l ON true") \
+	X(LICENCE_FILE_UNTIL, FRESH, 2, \
+	    "SELECT floor(extract(epoch FROM license_file_until(l, $2)) * 1000000)::bigint FROM licenses l " \
+	    "WHERE l.id = $1") \
 	X(LICENCE_SWEEP, WRITE, 0, "SELECT license_sweep()")
 
 /* $4 the last id of the page before, $5 rows, $6 organisation, $7 status, $8 plan, $9 metadata */
@@ -480,6 +483,19 @@ enum qn_err licence_leases(struct qn_db *db, struct qn_arena *a, const struct li
 	QN_TRY(is_of(db, a, who, licence));
 	QN_TRY(QN_EXEC(db, a, licence_set, LICENCE_LEASES, &rows, qn_a_str(licence)));
 	*ret = qn_rows_list(rows, a, &licence_lease_object);
+	return QN_OK;
+}
+
+enum qn_err licence_file_until(
+    struct qn_db *db, struct qn_arena *a, const char *licence, const char *machine, qn_time *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(
+	    db, a, licence_set, LICENCE_FILE_UNTIL, &rows, qn_a_str(licence), qn_a_str(machine)));
+	if (qn_rows_n(rows) == 0)
+		return QN_NOT_FOUND;
+	*ret = qn_rows_i64(rows, 0, 0);
 	return QN_OK;
 }
 

@@ -122,6 +122,43 @@ describe('a machine file', () => {
 	});
 });
 
+describe('what a file rests on', () => {
+	const ttl_seconds = 30 * 86_400;
+	const endsOf = async (licence, machine_id = 'm1') => ok(await own({ license_key: licence.license_key, machine_id, ttl_seconds })).machine_file?.expires_at;
+	const near = (when, expected) => assert.ok(Math.abs(Date.parse(when) - expected) < 60_000, `${when} is not ${new Date(expected).toISOString()}`);
+
+	test('a lease: one that is given back leaves nothing that is good for a month (T22)', async () => {
+		const licence = await w.issue({ plan: 'team', user_id: owner.id, kind: 'floating', max_leases: 1, lease_seconds: 120 });
+		const lease = (verb, machine_id) => w.http.post(`/api/v1/licenses/${verb}`, { license_key: licence.license_key, machine_id });
+		assert.equal(await endsOf(licence), undefined, 'without a lease there is no file');
+		const { expires_at } = ok(await lease('leases', 'm1'));
+		assert.equal(await endsOf(licence), expires_at);
+		problem(await owner.as.post(path(licence, '/check-out'), { ttl_seconds }), 'license-state');
+		ok(await lease('leases/release', 'm1'));
+		ok(await lease('leases', 'm2'));
+		await until('the first has no more', async () => (await endsOf(licence, 'm1')) === undefined);
+	});
+
+	test('signs of life and check-ins', async () => {
+		const silent = await w.issue({ plan: 'pro', max_devices: 1, heartbeat_seconds: 600 });
+		near(await endsOf(silent), Date.now() + 600_000);
+		const kept = await w.issue({ plan: 'pro', check_in_days: 2 });
+		near(await endsOf(kept), Date.now() + 2 * 86_400_000);
+		near(await endsOf(await w.issue({ plan: 'pro' })), Date.now() + ttl_seconds * 1000);
+	});
+
+	test('the plan of its owner, where the licence follows that: a validation too', async () => {
+		const who = await w.person('pilot');
+		const licence = await w.issue({ user_id: who.id });
+		const ends = new Date(Math.ceil(Date.now() / 1000) * 1000 + 3_600_000);
+		await w.stack.ctl('grant', 'set', '--app', product, '--user', who.email, '--plan', 'pro', '--until', ends.toISOString());
+		const a = await until('it has the plan', async () => { const x = await check(w.http, licence); return x.tier === 'PRO' && x; });
+		assert.equal(Date.parse(a.cached_until), ends.getTime(), 'nobody believes it for longer');
+		assert.equal(Date.parse(await endsOf(licence)), ends.getTime());
+		assert.equal(Date.parse((await check(w.http, await w.issue({ plan: 'pro', user_id: who.id }))).cached_until) > ends.getTime(), true, 'one with a plan of its own has it on');
+	});
+});
+
 describe('the list of what was revoked', () => {
 	test('makes the verifier refuse, until it is reinstated; its sequence grows', async () => {
 		const licence = await w.issue({ plan: 'pro', user_id: owner.id });

@@ -166,6 +166,10 @@ enum qn_err licence_import(struct qn_db *db, struct qn_arena *a, const char *app
 enum qn_err licence_revoked(struct qn_db *db, struct qn_arena *a, const char *app, int64_t most,
     const char *const **ret, size_t *ret_n, int64_t *ret_sequence) QN_MUST_CHECK;
 
+/* When a file of a licence ends at the latest, for a machine or (NULL) for any; QN_TIME_NULL: never. QN_NOT_FOUND. */
+enum qn_err licence_file_until(struct qn_db *db, struct qn_arena *a, const char *licence,
+    const char *machine, qn_time *ret) QN_MUST_CHECK;
+
 /* What time alone brings, some hundred at a time; *ret_n of them. */
 enum qn_err licence_sweep(struct qn_db *db, struct qn_arena *a, int64_t *ret_n) QN_MUST_CHECK;
 
