@@ -213,7 +213,8 @@ struct usage_in {
 
 static const struct qn_field usage_fields[] = {
     QN_FIELD(struct usage_in, license_key, STR, QN_F_REQUIRED, 1, 160, "The licence's key."),
-    QN_FIELD_DEF(struct usage_in, meter, STR, 0, 1, 32, "commands", "What is used."),
+    QN_FIELD_DEF(struct usage_in, meter, STR, 0, 1, 32, "commands",
+	"What is used: commands, or a meter of the app's plans that only programs count."),
     QN_FIELD_DEF(
 	struct usage_in, n, I64, 0, 1, 1000000, "1", "How much of it: all of that, or nothing."),
     QN_FIELD(struct usage_in, version, STR, 0, 1, 64, "Version of the program."),
@@ -231,7 +232,7 @@ struct used_reply {
 static const struct qn_field used_fields[] = {
     QN_FIELD(struct used_reply, taken, BOOL, 0, 0, 0, "Whether it may be used, and was counted."),
     QN_FIELD(struct used_reply, code, STR, 0, 0, 0,
-	"VALID, QUOTA_EXCEEDED, or why the licence is not valid."),
+	"VALID, QUOTA_EXCEEDED, UNKNOWN_METER, or why the licence is not valid."),
     QN_FIELD(struct used_reply, reason, STR, 0, 0, 0, "The same for a person."),
     QN_FIELD(struct used_reply, used, I64, QN_F_NULLABLE, 0, 0, "Used in this period."),
     QN_FIELD(

@@ -200,6 +200,19 @@ describe('what a validation says', () => {
 		problem(await http.post('/api/v1/licenses/usage', { license_key: pro.license_key, meter: 'Not a word' }), 'invalid-body');
 	});
 
+	test('UNKNOWN_METER: with a key nobody uses up what Quoin counts itself, nor a meter that is none (T22)', async () => {
+		const who = await w.person('victim');
+		const owned = await w.issue({ plan: 'pro', user_id: who.id, limits: { exports: 2 } });
+		for (const l of [owned, await w.issue({ plan: 'pro', limits: { exports: 2 } })]) {
+			const use = async (meter, n = 1) => ok(await http.post('/api/v1/licenses/usage', { license_key: l.license_key, meter, n }));
+			for (const meter of ['storage_bytes', 'seats', 'devices', 'api_calls', 'comands'])
+				assert.deepEqual(await use(meter, 1_000_000), { taken: false, code: 'UNKNOWN_METER', reason: 'The license counts nothing of that name.', used: null, max: null, remaining: null, resets_at: null }, meter);
+			assert.deepEqual([(await use('exports', 2)).code, (await use('exports')).code], ['VALID', 'QUOTA_EXCEEDED']);
+			assert.equal((await use('commands')).code, 'VALID');
+		}
+		assert.deepEqual((await w.stack.rows(`SELECT meter FROM usage_meters WHERE user_id = '${who.id}' ORDER BY meter`)).flat(), ['commands', 'exports']);
+	});
+
 	test('its own limits and flags come before the plan’s, and count', async () => {
 		const who = await w.person('special');
 		const l = await w.issue({ plan: 'pro', user_id: who.id, limits: { commands: 3 }, features: { sso: true, cloud_sync: false, beta: true }, max_devices: 7 });

@@ -28,7 +28,8 @@
 	X(NO_LEASE_LEFT, "All leases of the floating license are taken.") \
 	X(NOT_FLOATING, "This license has no leases to take.") \
 	X(NEW_DEVICE, "This device has no seat of the license.") \
-	X(QUOTA_EXCEEDED, "The license allows no more of that for now.")
+	X(QUOTA_EXCEEDED, "The license allows no more of that for now.") \
+	X(UNKNOWN_METER, "The license counts nothing of that name.")
 
 enum qn_licence_code {
 #define X(name, reason) QN_LICENCE_IS_##name,
