@@ -85,13 +85,13 @@ bool csv_next(struct csv *c, struct csv_record *ret)
 	return true;
 }
 
-void csv_put(FILE *out, const char *s, bool last)
+static void put_field(FILE *out, const char *before, const char *s, bool last)
 {
 	s = s != NULL ? s : "";
 	if (s[strcspn(s, ",\"\r\n")] == '\0') {
-		fputs(s, out);
+		fprintf(out, "%s%s", before, s);
 	} else {
-		fputc('"', out);
+		fprintf(out, "\"%s", before);
 		for (; *s != '\0'; s++) {
 			if (*s == '"')
 				fputc('"', out);
@@ -100,4 +100,24 @@ void csv_put(FILE *out, const char *s, bool last)
 		fputc('"', out);
 	}
 	fputs(last ? "\n" : ",", out);
+}
+
+void csv_put(FILE *out, const char *s, bool last)
+{
+	put_field(out, "", s, last);
+}
+
+/* A field that begins so is a formula to spreadsheets; behind a quote it is a text, and so a quote gets one too. */
+static const char formulas[] = "=+-@\t\r'";
+
+void csv_put_text(FILE *out, const char *s, bool last)
+{
+	bool formula = s != NULL && s[0] != '\0' && strchr(formulas, s[0]) != NULL;
+
+	put_field(out, formula ? "'" : "", s, last);
+}
+
+const char *csv_text(const char *s)
+{
+	return s[0] == '\'' && s[1] != '\0' && strchr(formulas, s[1]) != NULL ? s + 1 : s;
 }

@@ -25,5 +25,8 @@ void csv_open(struct csv *c, char *text);
 bool csv_next(struct csv *c, struct csv_record *ret);
 /* One field, quoted where it must be; NULL is an empty one. */
 void csv_put(FILE *out, const char *s, bool last);
+/* The same of what somebody else wrote: a spreadsheet takes none of it for a formula, and csv_text gives it back. */
+void csv_put_text(FILE *out, const char *s, bool last);
+const char *csv_text(const char *s);
 
 #endif

@@ -85,7 +85,7 @@ static const char *read_record(struct import *m, const struct csv_record *r, str
 		return NULL;
 	}
 	for (size_t i = 0; i < r->n; i++) {
-		const char *s = r->field[i];
+		const char *s = csv_text(r->field[i]);
 		if (m->column[i] == KEY)
 			key = s;
 		else if (*s != '\0' && !ctl_licence_member(
@@ -200,11 +200,11 @@ static void put_json(struct ctl *c, struct qn_span v, bool last)
 /* As they are read again; what follows from the owner or the clock is left out. */
 static void put(struct ctl *c, const struct licence_row *l)
 {
-	csv_put(stdout, l->license_key, false);
-	csv_put(stdout, l->email, false);
-	csv_put(stdout, l->organization, false);
-	csv_put(stdout, l->plan, false);
-	csv_put(stdout, l->name, false);
+	csv_put_text(stdout, l->license_key, false);
+	csv_put_text(stdout, l->email, false);
+	csv_put_text(stdout, l->organization, false);
+	csv_put_text(stdout, l->plan, false);
+	csv_put_text(stdout, l->name, false);
 	csv_put(stdout, l->status, false);
 	csv_put(stdout, l->kind, false);
 	put_time(l->expires_at);

