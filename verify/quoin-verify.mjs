@@ -5,6 +5,7 @@
 //
 //     const keys = readKeys(jwks);                 // of https://YOUR-HOST/.well-known/quoin-licence-keys.json, built in
 //     const list = await verify(text, keys, { kind: 'revocations', product, now, sequence: highestSeen });
+//     if (list.code !== 'ok') …                   // it has no payload then, and without a list nothing is revoked
 //     const r = await verify(text, keys, { kind: 'machine', product, machine, now, lastSeen, revocations: list.payload });
 //     if (r.code !== 'ok') refuse(r.code); else use(r.payload);
 //
@@ -161,22 +162,24 @@ async function judge(p, want, kid) {
 	refuse(want.kind === 'machine' && (!isText(p.machine) || p.machine !== want.machine), 'wrong-machine');
 	refuse(want.nonce != null && p.nonce !== want.nonce, 'wrong-nonce');
 	refuse(want.licenseKey != null && p.key !== want.licenseKey, 'wrong-license');
-	refuse(now + SKEW < lastSeen, 'clock-rolled-back');
-	refuse(p.issued > now + SKEW, 'not-yet-valid');
-	refuse(p.expires <= now, 'expired');
-	refuse(isList && p.sequence < want.sequence, 'stale-list');
+	// Asked so that a time which is none refuses: it is neither before nor after anything.
+	refuse(!(now + SKEW >= lastSeen), 'clock-rolled-back');
+	refuse(!(p.issued <= now + SKEW), 'not-yet-valid');
+	refuse(!(p.expires > now), 'expired');
+	refuse(isList && !(p.sequence >= want.sequence), 'stale-list');
 	if (isList)
 		return;
 	refuse(list != null && list.kind !== 'revocations', 'wrong-kind');
 	refuse(list != null && list.product !== want.product, 'wrong-product');
 	refuse(list != null && await listed(list, p.license_id), 'revoked');
 	refuse(p.status !== 'active', 'not-active');
-	refuse(p.license_expires !== null && p.license_expires <= now, 'license-expired');
+	refuse(p.license_expires !== null && !(p.license_expires > now), 'license-expired');
 }
 
 /** Resolves to { code: 'ok', payload }, or to { code } that says why not. */
 export async function verify(file, keys, expectations) {
-	const want = { kind: 'license', now: Math.floor(Date.now() / 1000), lastSeen: 0, sequence: 0, ...expectations };
+	const given = Object.entries(expectations).filter(([, v]) => v != null); // null and undefined are as good as absent
+	const want = { kind: 'license', now: Math.floor(Date.now() / 1000), lastSeen: 0, sequence: 0, ...Object.fromEntries(given) };
 	try {
 		const { payload, kid } = await unwrap(file, keys, want);
 		await judge(payload, want, kid);
@@ -211,5 +214,5 @@ export async function verifyReply({ status, headers, body }, keys, { nonce, now 
 		return 'bad-signature';
 	if (nonce != null && params[4] !== nonce)
 		return 'wrong-nonce';
-	return Math.abs(Number(params[2]) - now) > SKEW ? 'stale' : 'ok';
+	return Math.abs(Number(params[2]) - now) <= SKEW ? 'ok' : 'stale';
 }

@@ -363,6 +363,22 @@ describe('what nobody thought of', () => {
 		});
 });
 
+describe('a time that is none', () => {
+	const ends = { product: 'coditect', ...wants.license };
+	const said = async (want) => (await verify(license, readKeys({ keys: ours }), { ...ends, ...want })).code;
+
+	test('is no way around the end of a file: what is left out is the clock’s, what is no number refuses', async () => {
+		assert.equal(await said({ now }), 'ok');
+		const clock = await said({});
+		for (const none of [undefined, null])
+			assert.equal(await said({ now: none }), clock);
+		assert.equal(await said({ now, lastSeen: undefined, sequence: null, kind: undefined }), 'ok');
+		for (const bad of [NaN, 'soon', {}])
+			for (const want of [{ now: bad }, { now, lastSeen: bad }])
+				assert.notEqual(await said(want), 'ok', JSON.stringify(want));
+	});
+});
+
 describe('the program', () => {
 	const run = (...args) => new Promise((resolve) => execFile(program, args, (e, stdout, stderr) => resolve({ code: e?.code ?? 0, stdout, stderr })));
 
