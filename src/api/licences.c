@@ -270,8 +270,9 @@ static enum qn_err use(struct qn_request *r)
 	QN_TRY(check_used(r, &used));
 	if (is_key(r, &used, &of, &t.code))
 		QN_TRY(licence_take(r->db, r->arena, &of, in->meter, in->n, &t));
-	*out = (struct used_reply){strcmp(t.code, "VALID") == 0, t.code, reason_of(t.code), t.used,
-	    t.max, left_of(&t), t.resets_at};
+	r->without_effect = strcmp(t.code, "VALID") != 0; /* asked again later it may be another */
+	*out = (struct used_reply){
+	    !r->without_effect, t.code, reason_of(t.code), t.used, t.max, left_of(&t), t.resets_at};
 	return qn_reply(r, out);
 }
 
@@ -404,7 +405,8 @@ static const struct qn_route routes[] = {
 	.flags = FLAGS | QN_R_STALE | QN_R_SIGNED, .body = &validate_object,
 	.reply = &validated_object, .handler = validate},
     {QN_POST, "/api/v1/licenses/usage", "licence.use", "Use some of what a licence allows.", BY_KEY,
-	.flags = FLAGS, .body = &usage_object, .reply = &used_object, .handler = use},
+	.flags = QN_R_APP | QN_R_ONCE | QN_R_ONE_FACTOR, .once_by = "license_key",
+	.body = &usage_object, .reply = &used_object, .handler = use},
     {QN_PUT, "/api/v1/licenses/heartbeat", "licence.heartbeat", "Give a sign of life of a machine.",
 	BY_KEY, .flags = QN_R_APP | QN_R_ONE_FACTOR, .body = &here_object, .reply = &code_object,
 	.handler = heartbeat},

@@ -24,6 +24,14 @@ void qn_object_init(const struct qn_object *o, void *dst)
 	}
 }
 
+const struct qn_field *qn_object_field(const struct qn_object *o, const char *name)
+{
+	for (size_t i = 0; o != NULL && i < o->n; i++)
+		if (strcmp(o->fields[i].name, name) == 0)
+			return &o->fields[i];
+	return NULL;
+}
+
 size_t qn_camel(const char *snake, char *out)
 {
 	char *p = out;

@@ -31,9 +31,28 @@ static bool good_key(const char *key)
 	return n > 0 && n <= KEY_MAX;
 }
 
-static struct idempotency_key make_key(const struct qn_request *r, const char *key)
+/* Whose the key is: the caller's, or that of what he shows in place of a name (kept as a hash). NULL: nobody's. */
+static const char *asker(const struct qn_request *r)
 {
-	struct idempotency_key k = {.app = r->who.app->id, .principal = r->who.user_id};
+	const struct qn_field *f =
+	    r->route->once_by != NULL ? qn_object_field(r->route->body, r->route->once_by) : NULL;
+	uint8_t hash[QN_SHA256_LEN];
+	char hex[2 * QN_SHA256_LEN + 1];
+	const char *shown;
+
+	if (r->who.known)
+		return r->who.user_id;
+	if (f == NULL || (shown = *(const char *const *)((const char *)r->in + f->offset)) == NULL)
+		return NULL;
+	qn_sha256(shown, strlen(shown), hash);
+	qn_hex(hash, sizeof(hash), hex);
+	return qn_printf(r->arena, "%s:%s", f->name, hex);
+}
+
+static struct idempotency_key make_key(
+    const struct qn_request *r, const char *principal, const char *key)
+{
+	struct idempotency_key k = {.app = r->who.app->id, .principal = principal};
 	const char *text = qn_printf(r->arena, "%s\n%s", r->route->id, key);
 
 	qn_sha256(text, strlen(text), k.key);
@@ -77,7 +96,8 @@ static enum qn_err once_here(struct qn_request *r, const struct idempotency_key 
 	if (kept.status != 0)
 		return replay(r, &kept);
 	QN_TRY(run(r));
-	QN_TRY(keep(r, k));
+	if (!r->without_effect)
+		QN_TRY(keep(r, k));
 	return qn_tx_commit(&tx);
 }
 
@@ -105,12 +125,13 @@ enum qn_err qn_once(struct qn_request *r, qn_run_fn *run)
 	                         ? qn_fcgi_param(r->fcgi, "HTTP_IDEMPOTENCY_KEY")
 	                         : NULL;
 
-	if (header == NULL || !r->who.known)
+	const char *principal = header != NULL ? asker(r) : NULL;
+	if (principal == NULL)
 		return run(r);
 	if (!good_key(header)) {
 		r->why = "Idempotency-Key is empty, too long or not printable";
 		return QN_BAD_REQUEST;
 	}
-	struct idempotency_key k = make_key(r, header);
+	struct idempotency_key k = make_key(r, principal, header);
 	return r->route->flags & QN_R_KEYED ? once_there(r, &k, run) : once_here(r, &k, run);
 }

@@ -132,6 +132,9 @@ static const char *row_fault(const struct qn_route *r)
 		return "a form is for a body, and for those who show nothing else";
 	if (r->method == QN_POST && (r->flags & (QN_R_ONCE | QN_R_KEYED | QN_R_UNKEPT)) == 0)
 		return "a POST must honour Idempotency-Key";
+	if (r->once_by != NULL &&
+	    ((r->flags & QN_R_ONCE) == 0 || qn_object_field(r->body, r->once_by) == NULL))
+		return "its Idempotency-Keys are of a member that its body has not";
 	if (r->fresh_s != 0 && (r->fresh_s < 0 || r->method != QN_GET || r->auth != QN_AUTH_PUBLIC))
 		return "what others may keep is for everybody, and asked for with GET";
 	if ((r->flags & QN_R_SIGNED) && !(r->auth & (QN_AUTH_USER | QN_AUTH_KEY)) &&

@@ -189,6 +189,7 @@ static enum qn_err run(struct qn_request *r)
 			qn_board_count(r->server->spec.board, QN_COUNT_RETRIES, 1);
 		r->out = NULL;
 		r->etag = r->next = r->revoked = NULL;
+		r->without_effect = false;
 		e = qn_once(r, run_once);
 	}
 	if (e == QN_OK && r->revoked != NULL)

@@ -200,6 +200,34 @@ describe('what a validation says', () => {
 		problem(await http.post('/api/v1/licenses/usage', { license_key: pro.license_key, meter: 'Not a word' }), 'invalid-body');
 	});
 
+	test('counted once for an Idempotency-Key, which is a holder’s own; a refusal is not kept (T39)', async () => {
+		const who = await w.person('retries');
+		const at = '/api/v1/licenses/usage';
+		for (const [l, as] of [[await w.issue({ plan: 'free' }), http], [await w.issue({ plan: 'free', user_id: who.id }), who.as]]) {
+			const other = await w.issue({ plan: 'free' });
+			const once = { headers: { 'idempotency-key': randomUUID() } };
+			const use = (licence, n, how = once) => as.post(at, { license_key: licence.license_key, n }, how);
+			const first = ok(await use(l, 3));
+			for (let i = 0; i < 3; i++) {
+				const again = await use(l, 3);
+				assert.deepEqual([ok(again), again.headers['idempotent-replayed']], [first, 'true']);
+			}
+			assert.equal(first.used, 3);
+			problem(await use(l, 4), 'idempotency-key-reused');
+			if (as === http)
+				assert.equal(ok(await use(other, 3)).used, 3, 'another holder’s key is another key');
+			const burst = await Promise.all(Array.from({ length: 12 }, () => use(l, 1, { headers: { 'idempotency-key': 'burst' } })));
+			for (const r of burst.filter((x) => x.status !== 200))
+				problem(r, 'request-in-progress');
+			assert.equal(ok(await use(l, 1, {})).used, 5);
+			const late = { headers: { 'idempotency-key': randomUUID() } };
+			assert.equal(ok(await use(l, 6, late)).code, 'QUOTA_EXCEEDED');
+			await w.stack.rows(`DELETE FROM license_usage WHERE license_id = '${l.id}'; DELETE FROM usage_meters WHERE user_id = '${who.id}'`);
+			assert.deepEqual([ok(await use(l, 6, late)).used, ok(await use(l, 6, late)).used], [6, 6]);
+		}
+		assert.equal(await w.stack.one("SELECT count(*) FROM idempotency_keys WHERE principal LIKE '%CODITECT-%'"), '0');
+	});
+
 	test('UNKNOWN_METER: with a key nobody uses up what Quoin counts itself, nor a meter that is none (T22)', async () => {
 		const who = await w.person('victim');
 		const owned = await w.issue({ plan: 'pro', user_id: who.id, limits: { exports: 2 } });

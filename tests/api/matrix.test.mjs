@@ -81,6 +81,7 @@ function target(route, ids = world) {
 /** Bodies whose schema does not say all; others are made of their required members. */
 const bodies = {
 	LicenseHere: () => seat,
+	LicenseUsage: () => ({ license_key: seat.license_key }),
 	MachineCheckOut: () => seat,
 	LicenseActivate: () => ({ request: { version: 1, kind: 'activation-request', product: 'fig-nodes', key: seat.license_key, machine: seat.machine_id, nonce: 'n' } }),
 	DeviceAnswer: () => ({ user_code: world.waiting }),

@@ -106,6 +106,8 @@ struct qn_object {
 
 /* Every value null: QN_UNSET, QN_I64_NULL, NULL, and defaults are not applied. */
 void qn_object_init(const struct qn_object *o, void *dst);
+/* The field of that name; NULL: there is none, or no table. */
+const struct qn_field *qn_object_field(const struct qn_object *o, const char *name);
 
 /* "created_at" as "createdAt". `out` holds n+1 bytes; returns its length. */
 size_t qn_camel(const char *snake, char *out);

@@ -64,6 +64,7 @@ struct qn_request {
 	const char *
 	    revoked; /* a subject that this pool's board is to be told of after the commit, before Postgres does */
 	bool replayed, escalate;
+	bool without_effect; /* a handler's word: its answer is kept for no Idempotency-Key */
 	const struct qn_proof_key *signer; /* of the reply; NULL: it is not signed */
 	const char *nonce;                 /* of the request, for the signature; NULL: none */
 	const char *why;                   /* for the log only */

@@ -73,6 +73,8 @@ struct qn_route {
 	unsigned auth, flags;
 	bool
 	    calls_out; /* asks third parties: needs one of the pool's turns at that (auth/turn.h) */
+	const char *once_by; /* the body's member that says who asks where nobody is signed in: an
+	             Idempotency-Key is that one's then; NULL: only who is signed in has any */
 	enum qn_rate rate;   /* what a request costs: zero is the ordinary class */
 	const char *tenant;  /* the path parameter that must be the caller's, NULL none */
 	enum qn_role role;   /* what the caller must at least be in the organization {org_id} */
