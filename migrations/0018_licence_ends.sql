@@ -75,9 +75,12 @@ END $$;
 
 -- When a file ends at the latest, whatever life was asked for: with the licence, and when a validation of this machine
 -- (NULL: of any) would not say VALID any more. NULL: never; before now: there is to be none, as of a floating licence
--- where no lease is held.
+-- where no lease is held, or of an owner who is suspended.
 CREATE FUNCTION license_file_until(l licenses, p_machine text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
+    IF EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id AND u.suspended_at IS NOT NULL) THEN
+        RETURN timestamptz 'epoch';
+    END IF;
     RETURN least(
         CASE WHEN l.expiry = 'restrict' THEN l.expires_at END,
         l.checked_in_at + l.check_in_days * interval '1 day',
@@ -87,3 +90,6 @@ BEGIN
           WHERE x.license_id = l.id AND x.machine_id = p_machine), timestamptz 'epoch') END,
         license_plan_until(l));
 END $$;
+
+-- Whose licences are on the list of what may not be used.
+CREATE INDEX users_suspended ON users (app_id, id) WHERE suspended_at IS NOT NULL;

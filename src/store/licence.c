@@ -72,8 +72,10 @@
 	    "SELECT outcome FROM license_import($1, $2, $3, $4::json::jsonb)") \
 	X(LICENCE_REVOKED, FRESH, 2, \
 	    "SELECT floor(extract(epoch FROM clock_timestamp()))::bigint, l.id FROM (SELECT) always " \
-	    "LEFT JOIN (SELECT x.id FROM licenses x WHERE x.app_id = $1 " \
-	    "AND x.status IN ('REVOKED', 'SUSPENDED') ORDER BY x.id DESC LIMIT $2) l ON true") \
+	    "LEFT JOIN (SELECT r.id FROM (" \
+	    "(SELECT x.id FROM licenses x WHERE x.app_id = $1 AND x.status IN ('REVOKED', 'SUSPENDED') " \
+	    "ORDER BY x.id DESC LIMIT $2) UNION SELECT x.id FROM users u JOIN licenses x ON x.user_id = u.id " \
+	    "WHERE u.app_id = $1 AND u.suspended_at IS NOT NULL) r ORDER BY r.id DESC LIMIT $2) l ON true") \
 	X(LICENCE_FILE_UNTIL, FRESH, 2, \
 	    "SELECT floor(extract(epoch FROM license_file_until(l, $2)) * 1000000)::bigint FROM licenses l " \
 	    "WHERE l.id = $1") \

@@ -160,6 +160,19 @@ describe('what a file rests on', () => {
 });
 
 describe('the list of what was revoked', () => {
+	test('has the licences of who is suspended too, of which there are no files then', async () => {
+		const who = await w.person('gone');
+		const licence = await w.issue({ plan: 'pro', user_id: who.id });
+		const { certificate } = await out(who, licence);
+		const listed = async () => (await read(certificate, { revocations: (await read(await list(), { kind: 'revocations' })).payload })).code;
+		assert.equal(await listed(), 'ok');
+		await w.stack.ctl('user', 'suspend', '--app', product, who.email);
+		assert.equal(await listed(), 'revoked');
+		problem(await w.boss.as.post(path(licence, '/check-out'), {}), 'license-state');
+		await w.stack.ctl('user', 'unsuspend', '--app', product, who.email);
+		assert.equal(await listed(), 'ok');
+	});
+
 	test('makes the verifier refuse, until it is reinstated; its sequence grows', async () => {
 		const licence = await w.issue({ plan: 'pro', user_id: owner.id });
 		const { certificate } = await out(owner, licence);
