@@ -6,6 +6,7 @@
 #include "ctl.h"
 #include "quoin/auth/registry.h"
 #include "quoin/base/buf.h"
+#include "quoin/base/clock.h"
 #include "quoin/base/json.h"
 #include "quoin/store/audit.h"
 #include "quoin/store/entitlement.h"
@@ -89,7 +90,7 @@ static bool read_words(struct ctl *c, int *argc, char **argv, struct grant *g)
 	while (good && (s = ctl_option(argc, argv, "--limit")) != NULL) {
 		size_t n = strcspn(s, "=");
 		good = is_word(s, n) && s[n] == '=' && qn_json_i64(qn_span_of(s + n + 1), &max) &&
-		       max >= -1;
+		       max >= -1 && max <= METER_MOST;
 		if (good)
 			qn_buf_printf(&limits, "%c\"%.*s\":%" PRId64, limits.n > 0 ? ',' : '{',
 			    (int)n, s, max);
@@ -144,6 +145,10 @@ static enum qn_err put(struct ctl *c, const struct subject *s, const struct gran
 {
 	if (g->plan != NULL)
 		QN_TRY(plan_known(c, s->app, g->plan));
+	if (g->ends_at != QN_TIME_NULL && g->ends_at <= qn_now()) {
+		fputs("quoinctl: --until is over already; grant drop ends one now\n", stderr);
+		return QN_INVALID;
+	}
 	QN_TX(tx, c->db);
 	QN_TRY(grant_override(c->db, c->arena, s->app, s->user, s->org, g));
 	QN_TRY(note(c, s, "grant.set", g->plan));

@@ -4,6 +4,7 @@
 #include "ctl.h"
 #include "quoin/auth/rate.h"
 #include "quoin/base/json.h"
+#include "quoin/store/entitlement.h"
 
 /* ^[a-z][a-z0-9_]{0,31}$ */
 static bool is_word(const char *s)
@@ -53,8 +54,8 @@ static const char *limit_fault(
 		return "a limit has \"meter\", \"period\" and a whole \"max\", and no more";
 	if (!is_word(meter))
 		return "\"meter\" is no word";
-	if (max < -1)
-		return "\"max\" is -1 or more";
+	if (max < -1 || max > METER_MOST)
+		return "\"max\" is -1 or more, of 15 digits at most";
 	for (size_t i = 0; i < nbefore; i++)
 		if (qn_json_members(a, before[i], &other) &&
 		    qn_json_str(a, qn_json_get(&other, "meter"), &s, NULL) && strcmp(s, meter) == 0)

@@ -88,9 +88,10 @@ describe('what counts', () => {
 	test('what an operator misspells changes nothing', async () => {
 		const who = await person();
 		await assert.rejects(ctl('set', '--user', who.email, '--plan', 'gold'), /has no plan 'gold'/);
-		for (const args of [['--seats', '0'], ['--limit', 'commands'], ['--limit', 'Commands=1'], ['--limit', 'commands=-2'], ['--feature', 'a b'], ['--until', 'tomorrow']])
+		for (const args of [['--seats', '0'], ['--limit', 'commands'], ['--limit', 'Commands=1'], ['--limit', 'commands=-2'], ['--limit', 'commands=9223372036854775807'], ['--feature', 'a b'], ['--until', 'tomorrow']])
 			await assert.rejects(ctl('set', '--user', who.email, ...args), /Usage/);
 		await assert.rejects(ctl('set', '--plan', 'pro'), /Usage/);
+		await assert.rejects(ctl('set', '--user', who.email, '--plan', 'pro', '--until', '2020-01-01T00:00:00Z'), /is over already/);
 		assert.equal(await stack.one(`SELECT count(*) FROM grants WHERE user_id = '${who.id}'`), '0');
 	});
 });

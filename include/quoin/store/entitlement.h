@@ -8,6 +8,9 @@
 
 #include "quoin/store/db.h"
 
+/* No limit is larger, so that what is reckoned with it fits; licences have the same in SQL. */
+#define METER_MOST INT64_C(999999999999999)
+
 struct entitlement_limit {
 	const char *meter, *period; /* day, month; none: a balance */
 	int64_t max, used;          /* max -1: no limit */
