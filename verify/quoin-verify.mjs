@@ -105,10 +105,12 @@ async function signedBy(jwk, text, signature) {
 }
 
 /** enc of an encrypted file is base64(ciphertext) "." base64(iv) "." base64(tag). */
-async function decrypt(enc, prefix, password) {
+async function decrypt(enc, prefix, { kind, licenseKey, machine }) {
 	refuse(enc.length < 42 || enc.at(-25) !== '.' || enc.at(-42) !== '.', 'bad-encoding');
 	const [text, iv, tag] = [enc.slice(0, -42), enc.slice(-41, -25), enc.slice(-24)].map((part) => bytesOf(base64(part)));
 	refuse(iv.length !== 12 || tag.length !== 16, 'bad-encoding');
+	refuse(!isText(licenseKey) || licenseKey === '', 'cannot-decrypt');
+	const password = kind === 'machine' && machine != null ? `${licenseKey}\n${machine}` : licenseKey;
 	try {
 		const from = await crypto.subtle.importKey('raw', new TextEncoder().encode(password), 'PBKDF2', false, ['deriveKey']);
 		const how = { name: 'PBKDF2', hash: 'SHA-256', iterations: ROUNDS, salt: new Uint8Array([...bytesOf(prefix), ...iv]) };
@@ -135,10 +137,7 @@ async function unwrap(file, keys, want) {
 	refuse(!await signedBy(key, prefix + enc, signature), 'bad-signature');
 	if (!secret)
 		return { kid, payload: readObject(base64(enc)) };
-	const { licenseKey, machine } = want;
-	refuse(!isText(licenseKey) || licenseKey === '', 'cannot-decrypt');
-	const password = want.kind === 'machine' && machine != null ? `${licenseKey}\n${machine}` : licenseKey;
-	return { kid, payload: readObject(await decrypt(enc, prefix, password)) };
+	return { kid, payload: readObject(await decrypt(enc, prefix, want)) };
 }
 
 async function listed(list, id) {

@@ -196,6 +196,7 @@ const mutations = [
 	['a plain file where an encrypted one is asked for', 'not-encrypted', license, { encrypted: true, licenseKey: KEY }],
 	['an encrypted file that calls itself plain', 'bad-encoding', enveloped('secret', { alg: 'base64+ed25519' }), { licenseKey: KEY }],
 	['a plain file that calls itself encrypted', 'bad-encoding', enveloped('license', { alg: 'aes-256-gcm+ed25519' }), { licenseKey: KEY }],
+	['the same to who has no licence key', 'bad-encoding', enveloped('license', { alg: 'aes-256-gcm+ed25519' })],
 	['an encrypted list', 'bad-algorithm', enveloped('revocations', { alg: 'aes-256-gcm+ed25519' }), { kind: 'revocations', licenseKey: KEY }],
 	// encryption
 	['no licence key to open it with', 'cannot-decrypt', secret],
