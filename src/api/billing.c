@@ -129,7 +129,9 @@ static enum qn_err create_checkout(struct qn_request *r)
 {
 	const struct price_in *in = r->in;
 	struct price price;
+	struct qn_billing b;
 
+	QN_TRY(billing_open(r, &b)); /* first: an app without an account has no prices either */
 	QN_TRY(price_find(r->db, r->arena, r->who.app->id, in->price_id, &price));
 	return billing_checkout(r, &price, in->seats);
 }

@@ -22,7 +22,9 @@ static enum qn_err create_checkout(struct qn_request *r)
 {
 	const struct once_in *in = r->in;
 	struct price price;
+	struct qn_billing b;
 
+	QN_TRY(billing_open(r, &b));
 	QN_TRY(price_once(r->db, r->arena, r->who.app->id, in->amount, &price));
 	return billing_checkout(r, &price, QN_I64_NULL);
 }
@@ -59,8 +61,8 @@ static enum qn_err start(struct qn_request *r)
 	struct qn_billing b;
 	struct price price;
 
-	QN_TRY(price_find(r->db, r->arena, r->who.app->id, in->price_id, &price));
 	QN_TRY(billing_open(r, &b));
+	QN_TRY(price_find(r->db, r->arena, r->who.app->id, in->price_id, &price));
 	QN_TRY(billing_end(r, &b, qn_billing_start(&b, &p, &price, &started)));
 	*out = (struct started_reply){started.subscription, started.client_secret};
 	return qn_reply(r, out);

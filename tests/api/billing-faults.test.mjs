@@ -89,6 +89,10 @@ describe('every route that asks Stripe', () => {
 				const r = await shop.send(e, { path });
 				assert.equal(r.status, account ? 200 : 503, `${path}: ${r}`);
 			}
+			// On day one there are no prices either: what is missing is the account.
+			const nobody = await shop.buyer();
+			for (const [path, body] of [['/api/v1/billing/create-checkout-session', { price_id: 'pro_daily' }], ['/api/payments/create-subscription', { price_id: 'pro_daily' }], ['/api/payments/create-checkout-session', { amount: 1 }]])
+				problem(await nobody.as.post(path, body), account ? 'unknown-price' : 'billing-not-configured');
 		}
 		await shop.apply(stripe.account());
 	});
