@@ -54,6 +54,17 @@ static int help(void)
 	return 0;
 }
 
+static int help_on(const struct ctl_verb *v)
+{
+	printf("Usage: quoinctl %s %s\nTo %s. See quoinctl(1).\n", v->name, v->usage, v->text);
+	return 0;
+}
+
+static bool is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 int ctl_usage(const char *verb)
 {
 	for (size_t i = 0; verb != NULL && i < VERBS; i++)
@@ -74,15 +85,19 @@ int main(int argc, char **argv)
 	}
 	if (at >= argc)
 		return ctl_usage(NULL);
-	if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "-h") == 0)
+	if (is_help(argv[at]))
 		return help();
 	if (strcmp(argv[at], "--version") == 0 || strcmp(argv[at], "-V") == 0) {
 		puts("quoinctl (" PACKAGE_NAME ") " PACKAGE_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < VERBS; i++)
-		if (strcmp(verbs[i].name, argv[at]) == 0)
-			return ctl_run(&c, verbs[i].run, argc - at - 1, argv + at + 1);
+	for (size_t i = 0; i < VERBS; i++) {
+		if (strcmp(verbs[i].name, argv[at]) != 0)
+			continue;
+		if (at + 1 < argc && is_help(argv[at + 1]))
+			return help_on(&verbs[i]);
+		return ctl_run(&c, verbs[i].run, argc - at - 1, argv + at + 1);
+	}
 	fprintf(stderr, "quoinctl: no such verb: '%s'\n", argv[at]);
 	return ctl_usage(NULL);
 }

@@ -455,8 +455,10 @@ static int apply_file(struct ctl *c, const char *path)
 static int show(struct ctl *c, const char *slug)
 {
 	struct app_row row;
-	enum qn_err e = app_by_slug(c->db, c->arena, slug, &row);
 
+	if (ctl_app_id(c, slug) == NULL)
+		return CTL_FAILED;
+	enum qn_err e = app_by_slug(c->db, c->arena, slug, &row);
 	if (e != QN_OK)
 		return ctl_fail(c, slug, e);
 	printf("%.*s\n", (int)row.config.n, row.config.p);

@@ -61,6 +61,11 @@ static int add(struct ctl *c, const char *app_id, const char *email)
 		return CTL_FAILED;
 	}
 	enum qn_err e = user_add(c->db, c->arena, app_id, email, &user);
+	if (e == QN_CONFLICT) {
+		fprintf(
+		    stderr, "quoinctl: the app has a user with the address %s already\n", email);
+		return CTL_FAILED;
+	}
 	if (e != QN_OK)
 		return ctl_fail(c, email, e);
 	printf("%s %s\n", user.id, user.email);

@@ -95,3 +95,16 @@ describe('staff', () => {
 		assert.ok((await stack.ctl('user', 'list', '--app', APP, cy.email)).includes(cy.id));
 	});
 });
+
+describe('quoinctl', () => {
+	const fails = (...args) => stack.ctl(...args).then(() => assert.fail(`${args} went well`), (e) => e.stderr);
+
+	test('explains each verb to who asks, and says in words what is wrong', async () => {
+		const verbs = [...(await stack.ctl('--help')).matchAll(/^ {2}([a-z]+) /gm)].map((m) => m[1]);
+		assert.ok(verbs.length > 15);
+		for (const verb of verbs)
+			assert.match(await stack.ctl(verb, '--help'), new RegExp(`^Usage: quoinctl ${verb}\\b`));
+		assert.match(await fails('user', 'add', '--app', APP, ann.email), /has a user with the address .* already\n$/);
+		assert.match(await fails('app', 'show', 'nosuch'), /there is no app 'nosuch'/);
+	});
+});
