@@ -5,6 +5,9 @@
 
 #include "quoin/base/log.h"
 
+/* What the next version does not do in a way of its own it does as the first (CONTRACT D2). */
+#define NEXT "/api/v2/"
+
 struct node {
 	struct qn_span segment; /* literal; absent for a parameter */
 	struct node *children;  /* literals */
@@ -258,11 +261,9 @@ const struct qn_route *qn_routes_at(const struct qn_routes *routes, size_t index
 	return routes->list[index];
 }
 
-void qn_routes_match(
-    const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret)
+/* From `n` down the parts of a path that begin at `at`. */
+static void walk(const struct node *n, enum qn_method method, const char *at, struct qn_match *ret)
 {
-	const struct node *n = routes->root;
-	const char *at = path + 1;
 	size_t params = 0;
 
 	*ret = (struct qn_match){.index = -1};
@@ -277,6 +278,17 @@ void qn_routes_match(
 	}
 	ret->methods = n->methods;
 	ret->index = n->route[method];
+}
+
+void qn_routes_match(
+    const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret)
+{
+	const struct node *api = find_child(routes->root, QN_SPAN_LIT("api"));
+	const struct node *v1 = api != NULL ? find_child(api, QN_SPAN_LIT("v1")) : NULL;
+
+	walk(routes->root, method, path + 1, ret);
+	if (ret->methods == 0 && v1 != NULL && strncmp(path, NEXT, sizeof(NEXT) - 1) == 0)
+		walk(v1, method, path + sizeof(NEXT) - 1, ret);
 }
 
 static size_t add_error(enum qn_err *out, size_t n, enum qn_err e)

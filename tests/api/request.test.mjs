@@ -76,6 +76,25 @@ describe('paths', () => {
 		ok(await ann.as.get(g.path));
 	});
 
+	test('/api/v2 is the same door as /api/v1 while it has no rows of its own (D2)', async () => {
+		const v2 = (path) => path.replace('/v1/', '/v2/');
+		const quiet = { record: false }; // the description has one name for each
+		const got = await ann.as.get(v2(g.path), quiet);
+		assert.deepEqual(ok(got), ok(await ann.as.get(g.path)));
+		problem(await t.http.get(v2(g.path), quiet), 'not-authenticated');
+		problem(await ann.as.request('PATCH', v2(g.path), quiet), 'method-not-allowed');
+		problem(await ann.as.get('/api/v2/graphs/shared/x', quiet), 'not-found');
+		for (const odd of ['/api/v2', '/api/v3/graphs', '/api/v2/v2/graphs', '/api/v2/v1/graphs', '/v2/graphs', '/api/v22/graphs'])
+			assert.equal((await ann.as.get(odd, quiet)).code, 'not-found', odd);
+		const coditect = t.stack.http('coditect');
+		try { // of the slow pool, which nginx's map knows by the other name
+			const r = await coditect.post('/api/v2/auth/login', { email: 'nobody@example.com', password: 'x' }, quiet);
+			problem(r, 'invalid-credentials');
+		} finally {
+			coditect.close();
+		}
+	});
+
 	test('long ones: 414 or 404, at once', async () => {
 		for (const n of [2000, 7000, 9000, 40_000, 200_000]) {
 			const r = await send(`GET /api/v1/graphs/${'a'.repeat(n)} HTTP/1.1`, [auth()]);
@@ -102,7 +121,7 @@ describe('paths', () => {
 	});
 
 	test('what is nowhere is 404 as a problem, with or without a token', async () => {
-		for (const path of ['/api', '/api/v1', '/api/v1/', '/api/v2/workspaces', '/api/v1/nothing', '/api/v1/graphs/x/y/z', '/.env', '/.git/config', '/api/v1/../../etc/passwd'])
+		for (const path of ['/api', '/api/v1', '/api/v1/', '/api/v3/workspaces', '/api/v1/nothing', '/api/v1/graphs/x/y/z', '/.env', '/.git/config', '/api/v1/../../etc/passwd'])
 			for (const token of [undefined, ann.token]) {
 				const r = await t.http.get(path, { token });
 				assert.ok([401, 404, 400].includes(r.status), `${path}: ${r}`);

@@ -76,6 +76,9 @@ static const struct qn_route rows[] = {
     {ROW(QN_GET, "/a/{id}/b/{n:int}/{c}/{d}", "four"), .missing = QN_NOT_FOUND},
     {ROW(QN_GET, "/a/shared/deep", "deep")},
     {ROW(QN_GET, "/.well-known/x.json", "dots")},
+    {ROW(QN_GET, "/api/v1/q/{id}", "first"), .missing = QN_NOT_FOUND},
+    {ROW(QN_GET, "/api/v1/p", "first.p")},
+    {ROW(QN_GET, "/api/v2/p", "second.p")},
 };
 
 static const struct {
@@ -110,6 +113,11 @@ static const struct {
     {"prefix", QN_GET, "/aa", NULL, {NULL}, 0},
     {"dots are letters", QN_GET, "/.well-known/x.json", "dots", {NULL}, 1u << QN_GET},
     {"and no wildcards", QN_GET, "/.well-known/xajson", NULL, {NULL}, 0},
+    {"the next version is as the first", QN_GET, "/api/v2/q/x", "first", {"x"}, 1u << QN_GET},
+    {"but where it is itself", QN_GET, "/api/v2/p", "second.p", {NULL}, 1u << QN_GET},
+    {"which the first is not", QN_GET, "/api/v1/p", "first.p", {NULL}, 1u << QN_GET},
+    {"there is no third", QN_GET, "/api/v3/q/x", NULL, {NULL}, 0},
+    {"nor a way in below", QN_GET, "/api/v2/v1/q/x", NULL, {NULL}, 0},
     {"braces of a client", QN_GET, "/a/{id}", "one", {"{id}"}, 1u << QN_GET | 1u << QN_PUT},
 };
 

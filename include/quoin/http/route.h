@@ -108,7 +108,10 @@ struct qn_match {
 	unsigned methods; /* 1 << method of every route of this path, for Allow */
 };
 
-/* `path` is canonical (request.h) and outlives the match. */
+/*
+ * `path` is canonical (request.h) and outlives the match. /api/v2/… is what its own rows say, otherwise /api/v1/…
+ * (CONTRACT D2).
+ */
 void qn_routes_match(
     const struct qn_routes *routes, enum qn_method method, const char *path, struct qn_match *ret);
 
