@@ -116,8 +116,24 @@ enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subj
 
 /* tokens */
 
+/* What a token says besides who it is of: of which session, and what he has (CONTRACT X9). */
+static void add_claims(const struct account *who, const char *session_id, int64_t aal,
+    const struct api_user *shown, struct qn_buf *b)
+{
+	qn_buf_printf(b,
+	    "\"sid\":\"%s\",\"amr\":[\"%s\"],\"scopes\":[\"read\",\"write\"],\"tier\":", session_id,
+	    aal == 2 ? "mfa" : "pwd");
+	qn_buf_json(b, shown->tier, strlen(shown->tier));
+	if (who->organization_id != NULL)
+		qn_buf_printf(b, ",\"org_id\":\"%s\"", who->organization_id);
+	if (shown->license_key == NULL)
+		return;
+	qn_buf_str(b, ",\"license_key\":");
+	qn_buf_json(b, shown->license_key, strlen(shown->license_key));
+}
+
 static enum qn_err access_token(struct qn_request *r, const struct account *who,
-    const char *session_id, int64_t aal, const char **ret)
+    const char *session_id, int64_t aal, const struct api_user *shown, const char **ret)
 {
 	const struct qn_app *app = r->who.app;
 	struct qn_signing_key *key = NULL;
@@ -125,13 +141,10 @@ static enum qn_err access_token(struct qn_request *r, const struct account *who,
 
 	QN_TRY(qn_app_key(qn_server_conf(r->server), r->db, r->arena, app->id, &key));
 	qn_buf_init(&more, JSON_BYTES);
-	qn_buf_printf(&more, "\"sid\":\"%s\",\"amr\":[\"%s\"],\"tier\":", session_id,
-	    aal == 2 ? "mfa" : "pwd");
-	const char *tier = api_shown_tier(r, who->plan);
-	qn_buf_json(&more, tier, strlen(tier));
+	add_claims(who, session_id, aal, shown, &more);
 	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,
 	    .iss = app->own_issuer,
-	    .sub = who->id,
+	    .sub = shown->id,
 	    .aud = app->own_audience,
 	    .iat = qn_now(),
 	    .email = who->email,
@@ -150,14 +163,15 @@ enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
 {
 	char *refresh = qn_alloc(r->arena, QN_REFRESH_LEN + 1);
 
-	QN_TRY(access_token(r, who, session_id, aal, &ret->access_token));
+	ret->user = api_user_of(r, who);
+	QN_TRY(api_licence_of_user(r, who->id, &ret->user->license_key));
+	QN_TRY(access_token(r, who, session_id, aal, ret->user, &ret->access_token));
 	qn_refresh_make(qn_conf_str(qn_server_conf(r->server), QN_CONF_KEY_QUOIN_SECRET_KEY),
 	    r->who.app->id, session_id, generation, refresh);
 	ret->refresh_token = refresh;
 	ret->token_type = "bearer";
 	ret->expires_in = r->who.app->token_lifetime_s;
-	ret->user = api_user_of(r, who);
-	return api_licence_of_user(r, who->id, &ret->user->license_key);
+	return QN_OK;
 }
 
 /* sessions */

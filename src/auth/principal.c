@@ -264,6 +264,16 @@ static bool says_mfa(struct qn_arena *a, const struct qn_claims *c)
 	return false;
 }
 
+/* Whom a token of our own is of: as the app's clients see his id, or as it is (CONTRACT K8, X9). */
+static bool own_subject(const struct ask *q, const struct qn_claims *c, char out[QN_UUID_LEN + 1])
+{
+	const char *sub = c->sub, *prefix = q->app->id_prefix;
+
+	if (strncmp(sub, prefix, strlen(prefix)) == 0)
+		sub += strlen(prefix);
+	return qn_uuid_parse(sub, strlen(sub), out);
+}
+
 /*
  * Our own tokens name a session, or a user for whom an operator vouched; those of other issuers name an
  * identity that leads to one.
@@ -276,7 +286,7 @@ static enum qn_err find_bearer(
 	struct user user;
 	const char *session;
 
-	if (own && !qn_uuid_parse(c->sub, strlen(c->sub), id))
+	if (own && !own_subject(q, c, id))
 		return QN_TOKEN_CLAIMS;
 	if (own && qn_json_str(q->a, qn_json_get(&c->all, "sid"), &session, NULL)) {
 		QN_TRY(credential_of_session(q->db, q->a, q->app->id, session, ret));
@@ -448,8 +458,7 @@ static bool assume(const struct ask *q, const struct qn_tokencache_key *key, str
 	bool own = false;
 
 	memset(ret, 0, sizeof(*ret));
-	if (verify(q, &claims, &own) != QN_OK || !own ||
-	    !qn_uuid_parse(claims.sub, strlen(claims.sub), ret->user_id))
+	if (verify(q, &claims, &own) != QN_OK || !own || !own_subject(q, &claims, ret->user_id))
 		return false;
 	ret->layout = LAYOUT;
 	ret->apps_gen = qn_registry_generation(q->auth->registry);

@@ -6,7 +6,9 @@
 #define COLUMNS \
 	"id, email, display_name, plan, password_hash, first_name, last_name, avatar_url, company_name, " \
 	"industry, job_role, usage_purpose, email_verified, suspended_at IS NOT NULL AS suspended, " \
-	"mfa_enabled, created_at, updated_at, delete_after"
+	"mfa_enabled, created_at, updated_at, delete_after, " \
+	"(SELECT m.organization_id FROM organization_members m WHERE m.user_id = users.id " \
+	"ORDER BY m.joined_at, m.organization_id LIMIT 1) AS organization_id"
 #define CHANGE "UPDATE users SET updated_at = clock_timestamp(), "
 #define ONE    " WHERE app_id = $1 AND id = $2"
 
@@ -74,6 +76,8 @@ QN_STATEMENTS(account, ACCOUNT_STMTS);
 
 static const struct qn_field account_fields[] = {
     QN_FIELD(struct account, id, UUID, 0, 0, 0, "Id of the user."),
+    QN_FIELD(struct account, organization_id, UUID, QN_F_NULLABLE, 0, 0,
+	"Of the organizations that he is a member of, the one for longest."),
     TEXT(email, 320, "Address."),
     TEXT(display_name, 200, "Shown name."),
     QN_FIELD(struct account, plan, STR, 0, 0, 0, "Code of the plan."),

@@ -47,13 +47,32 @@ describe('login', () => {
 		assert.equal(r.user.id, `usr_${ada.id}`);
 		assert.equal(r.user.tier, 'FREE');
 		const claims = JSON.parse(Buffer.from(r.access_token.split('.')[1], 'base64url'));
-		assert.equal(claims.sub, ada.id);
+		assert.equal(claims.sub, `usr_${ada.id}`);
 		assert.equal(claims.aud, 'coditect');
+		assert.deepEqual([claims.email, claims.tier, claims.license_key, claims.scopes, claims.org_id], [ada.email, 'FREE', r.user.license_key, ['read', 'write'], undefined], 'X9');
+		assert.match(claims.license_key, /^CODITECT-FREE-/);
 		assert.equal(claims.exp - claims.iat, 3600);
 		assert.equal(ok(await me(bearer(r.access_token))).user.email, ada.email);
 		const { sessions } = ok(await http.get('/api/v1/auth/sessions', bearer(r.access_token)));
 		const current = sessions.find((s) => s.current);
 		assert.deepEqual([current.device_id, current.device_name, current.method, current.aal], ['laptop-1', 'Laptop', 'password', 1]);
+	});
+
+	test('its token names the team, and a client of another dialect sees the bare id (X9, K8)', async () => {
+		const claimsOf = (r) => JSON.parse(Buffer.from(r.access_token.split('.')[1], 'base64url'));
+		const lin = await stack.account(APP, address());
+		const { organization } = ok(await http.post('/api/v1/orgs', { name: 'X9', slug: `x9-${randomBytes(4).toString('hex')}` }, bearer((await signIn(lin)).access_token)));
+		const again = await signIn(lin);
+		assert.equal(claimsOf(again).org_id, organization.id);
+		assert.equal(claimsOf(ok(await refresh(again.refresh_token))).org_id, organization.id);
+		const cue = stack.http('cue'), her = await stack.account('cue', address());
+		try {
+			const { access_token } = ok(await cue.post('/api/v1/auth/login', { email: her.email, password: her.password }));
+			assert.equal(claimsOf({ access_token }).sub, her.id);
+			ok(await cue.get('/api/v1/me', bearer(access_token)));
+		} finally {
+			cue.close();
+		}
 	});
 
 	test('any case of the address; the password is one string of bytes', async () => {

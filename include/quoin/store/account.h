@@ -11,6 +11,8 @@ struct account {
 	    *usage_purpose;
 	qn_tri email_verified, suspended, mfa_enabled;
 	qn_time created_at, updated_at, delete_after;
+	const char
+	    *organization_id; /* of those that he is a member of, the one for longest; NULL: none */
 };
 extern const struct qn_object account_object;
 
