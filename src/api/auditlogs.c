@@ -14,7 +14,7 @@ struct list_query {
 static const struct qn_field query_fields[] = {
     QN_PAGE_FIELDS(struct list_query, 100),
     QN_FIELD(struct list_query, action, STR, 0, 1, 64, "Only this: org.member.remove, …"),
-    QN_FIELD(struct list_query, user_id, UUID, 0, 0, 0, "Only what this user did."),
+    QN_FIELD(struct list_query, user_id, UUID, QN_F_USER, 0, 0, "Only what this user did."),
     QN_FIELD(struct list_query, from, TIME, 0, 0, 0, "Only from then on."),
     QN_FIELD(struct list_query, to, TIME, 0, 0, 0, "Only before then."),
 };

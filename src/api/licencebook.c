@@ -30,7 +30,7 @@ static const struct qn_object mine_object =
     QN_OBJECT("LicenseQuery", struct list_query, mine_fields);
 
 static const struct qn_field all_fields[] = {
-    LIST_FIELDS, QN_FIELD(struct list_query, user_id, UUID, 0, 0, 0, "Only of this user.")};
+    LIST_FIELDS, QN_FIELD(struct list_query, user_id, UUID, QN_F_USER, 0, 0, "Only of this user.")};
 static const struct qn_object all_object =
     QN_OBJECT("LicenseQueryAll", struct list_query, all_fields);
 
@@ -171,7 +171,7 @@ static struct qn_span as_json(struct qn_request *r)
 	struct qn_reply_text t;
 	size_t from = 0, to = 0;
 
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_object(&t, &issue_object, r->in, false);
 	char *all = qn_alloc(r->arena, qn_reply_text_n(&t) + 1);
 	for (size_t i = 0; i < t.gaps; i++) {
@@ -268,7 +268,7 @@ struct transfer_in {
 };
 
 static const struct qn_field transfer_fields[] = {
-    QN_FIELD(struct transfer_in, user_id, UUID, 0, 0, 0, "The user whose it becomes."),
+    QN_FIELD(struct transfer_in, user_id, UUID, QN_F_USER, 0, 0, "The user whose it becomes."),
     QN_FIELD(struct transfer_in, organization_id, UUID, 0, 0, 0,
 	"Or the organization. Neither: it is nobody's."),
 };

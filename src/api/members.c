@@ -29,7 +29,8 @@ struct owner_in {
 };
 
 static const struct qn_field owner_fields[] = {
-    QN_FIELD(struct owner_in, user_id, UUID, QN_F_REQUIRED, 0, 0, "The member who becomes owner."),
+    QN_FIELD(struct owner_in, user_id, UUID, QN_F_REQUIRED | QN_F_USER, 0, 0,
+	"The member who becomes owner."),
 };
 static const struct qn_object owner_object =
     QN_OBJECT("OwnerChange", struct owner_in, owner_fields);

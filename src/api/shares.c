@@ -32,7 +32,7 @@ static const struct qn_object one_object = QN_OBJECT("ShareReply", struct one_re
 	    "What the user may do: read; write: save and run; admin: share and delete.")
 
 static const struct qn_field new_fields[] = {
-    QN_FIELD(struct share_in, user_id, UUID, 0, 0, 0, "With whom; or by"),
+    QN_FIELD(struct share_in, user_id, UUID, QN_F_USER, 0, 0, "With whom; or by"),
     QN_FIELD(struct share_in, email, STR, 0, 3, 320, "the user's verified address."),
     PERMISSION,
 };

@@ -17,13 +17,25 @@ static size_t characters(const char *s)
 	return n;
 }
 
+/* Of what the app's dialect puts before the ids of users; 0 where it does not stand. */
+static size_t prefix_length(const struct qn_request *r, const char *s)
+{
+	const char *prefix = r->who.app != NULL ? r->who.app->id_prefix : "";
+	size_t n = strlen(prefix);
+
+	return strncmp(s, prefix, n) == 0 ? n : 0;
+}
+
 /* A text value to where it belongs; the type of the fault, or NULL. */
-static const char *set_text(struct qn_arena *a, const struct qn_field *f, const char *s, void *at)
+static const char *set_text(
+    const struct qn_request *r, const struct qn_field *f, const char *s, void *at)
 {
 	size_t n = characters(s);
 
 	if (f->type == QN_T_UUID) {
-		char *id = qn_alloc(a, QN_UUID_LEN + 1);
+		char *id = qn_alloc(r->arena, QN_UUID_LEN + 1);
+		if (f->flags & QN_F_USER)
+			s += prefix_length(r, s);
 		if (!qn_uuid_parse(s, strlen(s), id))
 			return "uuid";
 		*(const char **)at = id;
@@ -69,8 +81,9 @@ static const char *set_json(const struct qn_field *f, struct qn_span v, void *at
 }
 
 static const char *set_value(
-    struct qn_arena *a, const struct qn_field *f, struct qn_span v, void *at)
+    const struct qn_request *r, const struct qn_field *f, struct qn_span v, void *at)
 {
+	struct qn_arena *a = r->arena;
 	const char *s;
 	size_t n;
 	bool b;
@@ -79,7 +92,7 @@ static const char *set_value(
 	case QN_T_STR:
 	case QN_T_UUID:
 	case QN_T_ENUM:
-		return qn_json_str(a, v, &s, &n) ? set_text(a, f, s, at) : "string";
+		return qn_json_str(a, v, &s, &n) ? set_text(r, f, s, at) : "string";
 	case QN_T_I64:
 		return set_i64(f, v, at);
 	case QN_T_BOOL:
@@ -165,7 +178,7 @@ static void default_value(struct qn_request *r, const struct qn_field *f, void *
 {
 	if (f->type == QN_T_STR || f->type == QN_T_ENUM)
 		*(const char **)at = f->def;
-	else if (set_value(r->arena, f, qn_span_of(f->def), at) != NULL)
+	else if (set_value(r, f, qn_span_of(f->def), at) != NULL)
 		r->why = "a default that does not fit its field";
 }
 
@@ -235,7 +248,7 @@ static void decode_members(
 		if (qn_json_kind(m->value) == 'n' &&
 		    (f->type != QN_T_JSON || (f->flags & QN_F_OBJECT)))
 			continue; /* null is as good as absent */
-		const char *fault = set_value(r->arena, f, m->value, at);
+		const char *fault = set_value(r, f, m->value, at);
 		if (fault != NULL)
 			blame(r, "body", f->name, fault);
 	}
@@ -282,7 +295,7 @@ static const char *set_query(
 	struct qn_span v = qn_span_of(text);
 
 	if (f->type == QN_T_STR || f->type == QN_T_UUID || f->type == QN_T_ENUM)
-		return set_text(r->arena, f, text, at);
+		return set_text(r, f, text, at);
 	if (f->type == QN_T_TIME)
 		return qn_time_parse(text, strlen(text), at) ? NULL : "datetime";
 	if (f->type == QN_T_JSON)
@@ -290,7 +303,7 @@ static const char *set_query(
 	/* A number or a truth: the readers of JSON take only what was scanned. */
 	if (qn_json_scan(r->arena, v, &qn_json_default_limits, NULL, NULL) != QN_JSON_OK)
 		return f->type == QN_T_BOOL ? "bool" : "int";
-	return set_value(r->arena, f, v, at);
+	return set_value(r, f, v, at);
 }
 
 /* An escaped value without its line ends: the whole of it is in the arena. */

@@ -76,7 +76,7 @@ static enum qn_err keep(struct qn_request *r, const struct idempotency_key *k)
 	struct idempotency_reply reply = {
 	    .status = r->status != 0 ? r->status : 200, .etag = r->etag};
 
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, r->who.app);
 	qn_reply_object(&t, r->route->reply, r->out, (r->route->flags & QN_R_CAMEL) != 0);
 	if (t.gaps > 0 || t.text.over || t.text.n > KEPT_BYTES)
 		qn_fatal("route %s: its reply is too large to be kept", r->route->id);

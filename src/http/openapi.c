@@ -62,7 +62,8 @@ static void schema_of(struct qn_buf *b, const struct qn_field *f, bool input, co
 		break;
 	case QN_T_UUID:
 		type_of(b, "string", nullable);
-		qn_buf_str(b, ",\"format\":\"uuid\"");
+		if ((f->flags & QN_F_USER) == 0) /* with a prefix in one dialect */
+			qn_buf_str(b, ",\"format\":\"uuid\"");
 		break;
 	case QN_T_ENUM:
 		type_of(b, "string", nullable);

@@ -8,9 +8,10 @@
 enum { SESSION_S = 30 * 86400, FLOW_S = 600 };
 enum { GAP_BYTES = 2048, TEXT_BYTES = 16 * 1024 * 1024, HEADER_BYTES = 8192, LINK_BYTES = 4096 };
 
-void qn_reply_text_init(struct qn_reply_text *t)
+void qn_reply_text_init(struct qn_reply_text *t, const struct qn_app *app)
 {
 	t->gaps = 0;
+	t->id_prefix = app != NULL ? app->id_prefix : "";
 	qn_buf_init(&t->text, TEXT_BYTES);
 }
 
@@ -103,9 +104,12 @@ static void add_value(struct qn_reply_text *t, const struct qn_field *f, const v
 {
 	switch (f->type) {
 	case QN_T_STR:
-	case QN_T_UUID:
 	case QN_T_ENUM:
 		add_string(&t->text, *(const char *const *)at);
+		break;
+	case QN_T_UUID:
+		qn_buf_printf(&t->text, "\"%s%s\"", f->flags & QN_F_USER ? t->id_prefix : "",
+		    *(const char *const *)at);
 		break;
 	case QN_T_I64:
 		qn_buf_i64(&t->text, *(const int64_t *)at);

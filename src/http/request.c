@@ -195,18 +195,36 @@ enum qn_err qn_request_read(struct qn_request *r)
 	return QN_BAD_REQUEST;
 }
 
+/* The i-th parameter of the path and what follows: "version:int}/…" of "/{id}/{version:int}/…"; NULL: there is none. */
+static const char *param_at(const char *path, size_t i)
+{
+	const char *p = strchr(path, '{');
+
+	while (p != NULL && i-- > 0)
+		p = strchr(p + 1, '{');
+	return p != NULL ? p + 1 : NULL;
+}
+
+/* The part after what a dialect puts before the ids of users, "usr_" (CONTRACT K8); whose it is is not known yet. */
+static struct qn_span bare_id(const char *path, size_t i, struct qn_span s)
+{
+	const char *name = param_at(path, i);
+	size_t n = 0;
+
+	if (name == NULL || strncmp(name, "user_id}", 8) != 0)
+		return s;
+	while (n < s.n && s.p[n] >= 'a' && s.p[n] <= 'z')
+		n++;
+	return n > 0 && n < s.n && s.p[n] == '_' ? (struct qn_span){s.p + n + 1, s.n - n - 1} : s;
+}
+
 /* Whether the i-th parameter of the path is of this kind: ":int}" of "{version:int}". */
 static bool param_is(const char *path, size_t i, const char *kind)
 {
-	const char *p = path;
+	const char *p = param_at(path, i);
 
-	for (;; p++) {
-		p = strchr(p, '{');
-		if (p == NULL)
-			return false;
-		if (i-- == 0)
-			break;
-	}
+	if (p == NULL)
+		return false;
 	const char *colon = strchr(p, ':'), *end = strchr(p, '}');
 	return colon != NULL && colon < end && strncmp(colon, kind, strlen(kind)) == 0;
 }
@@ -241,7 +259,8 @@ enum qn_err qn_request_params(struct qn_request *r, const struct qn_match *m)
 			continue;
 		}
 		char *id = qn_alloc(r->arena, QN_UUID_LEN + 1);
-		if (!qn_uuid_parse(m->param[i].p, m->param[i].n, id))
+		struct qn_span bare = bare_id(r->route->path, i, m->param[i]);
+		if (!qn_uuid_parse(bare.p, bare.n, id))
 			return r->route->missing;
 		r->param[i] = id;
 	}

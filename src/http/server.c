@@ -259,7 +259,7 @@ static int reply(struct qn_request *r, enum qn_err e)
 
 	if (e != QN_OK)
 		r->set_cookie = NULL; /* of what was rolled back */
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, r->who.app);
 	if (e != QN_OK && e != QN_NOT_MODIFIED)
 		qn_reply_problem(&t, r, e, status);
 	else if (e == QN_OK && r->raw.p != NULL)

@@ -25,7 +25,7 @@ QN_STATEMENTS(audit, AUDIT_STMTS);
 static const struct qn_field row_fields[] = {
     QN_FIELD(struct audit_row, seq, I64, 0, 0, 0, "Its place in the log, from 1."),
     QN_FIELD(struct audit_row, id, UUID, 0, 0, 0, "Id of the entry."),
-    QN_FIELD(struct audit_row, user_id, UUID, QN_F_NULLABLE, 0, 0,
+    QN_FIELD(struct audit_row, user_id, UUID, QN_F_NULLABLE | QN_F_USER, 0, 0,
 	"Who did it; null: an operator, or somebody who was erased."),
     QN_FIELD(struct audit_row, action, STR, 0, 1, 64, "What was done: org.member.remove, …"),
     QN_FIELD(struct audit_row, resource_type, STR, QN_F_NULLABLE, 0, 0, "To what kind of thing."),

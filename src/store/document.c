@@ -133,7 +133,8 @@ static const struct qn_field version_fields[] = {
     V_MESSAGE,
     QN_FIELD(struct document_version, size, I64, 0, 0, 0, "Bytes of data."),
     QN_FIELD(struct document_version, sha256, STR, 0, 64, 64, "SHA-256 of data, in hexadecimal."),
-    QN_FIELD(struct document_version, created_by, UUID, QN_F_NULLABLE, 0, 0, "Who saved it."),
+    QN_FIELD(struct document_version, created_by, UUID, QN_F_NULLABLE | QN_F_USER, 0, 0,
+	"Who saved it."),
     V_CREATED,
 };
 const struct qn_object version_object =

@@ -37,7 +37,8 @@ static const struct qn_field fields[] = {
     QN_FIELD(struct invitation, email, STR, 0, 3, 320, "The address that it was sent to."),
     QN_FIELD_ENUM(
 	struct invitation, role, 0, member_roles, NULL, "What whoever accepts it will be."),
-    QN_FIELD(struct invitation, invited_by, UUID, QN_F_NULLABLE, 0, 0, "Who sent it last."),
+    QN_FIELD(
+	struct invitation, invited_by, UUID, QN_F_NULLABLE | QN_F_USER, 0, 0, "Who sent it last."),
     QN_FIELD(struct invitation, created_at, TIME, 0, 0, 0, "When it was made."),
     QN_FIELD(struct invitation, expires_at, TIME, 0, 0, 0, "Until when it can be accepted."),
 };

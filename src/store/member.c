@@ -39,7 +39,7 @@ enum qn_role member_role_by_name(const char *name)
 }
 
 static const struct qn_field member_fields[] = {
-    QN_FIELD(struct member, user_id, UUID, 0, 0, 0, "Who."),
+    QN_FIELD(struct member, user_id, UUID, QN_F_USER, 0, 0, "Who."),
     QN_FIELD(struct member, email, STR, QN_F_NULLABLE, 0, 320, "That user's address."),
     QN_FIELD(struct member, display_name, STR, QN_F_NULLABLE, 0, 200, "That user's shown name."),
     QN_FIELD_ENUM(struct member, role, 0, member_roles, NULL, "What the user may do there."),

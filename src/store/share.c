@@ -25,7 +25,7 @@ QN_STATEMENTS(share, SHARE_STMTS);
 const char *const share_permissions[] = {"read", "write", "admin", NULL};
 
 static const struct qn_field share_fields[] = {
-    QN_FIELD(struct share, user_id, UUID, 0, 0, 0, "With whom it is shared."),
+    QN_FIELD(struct share, user_id, UUID, QN_F_USER, 0, 0, "With whom it is shared."),
     QN_FIELD(struct share, email, STR, QN_F_NULLABLE, 0, 320, "That user's address."),
     QN_FIELD_ENUM(struct share, permission, 0, share_permissions, NULL, "What the user may do."),
     QN_FIELD(struct share, created_at, TIME, 0, 0, 0, "When it was first shared."),

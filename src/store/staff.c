@@ -23,7 +23,7 @@
 QN_STATEMENTS(staff, STAFF_STMTS);
 
 static const struct qn_field staff_user_fields[] = {
-    QN_FIELD(struct staff_user, id, UUID, 0, 0, 0, "Id of the user."),
+    QN_FIELD(struct staff_user, id, UUID, QN_F_USER, 0, 0, "Id of the user."),
     QN_FIELD(struct staff_user, email, STR, QN_F_NULLABLE, 0, 320, "Address."),
     QN_FIELD(struct staff_user, display_name, STR, QN_F_NULLABLE, 0, 200, "Shown name."),
     QN_FIELD(struct staff_user, plan, STR, 0, 0, 0, "Code of the plan."),

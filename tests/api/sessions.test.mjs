@@ -75,6 +75,34 @@ describe('login', () => {
 		}
 	});
 
+	test('who he is is said in one way wherever it is said, and understood in both (K8)', async () => {
+		const [nan, nat] = [await stack.account(APP, address()), await stack.account(APP, address())];
+		const as = http.as((await signIn(nan)).access_token);
+		const org = ok(await as.post('/api/v1/orgs', { name: 'K8', slug: `k8-${randomBytes(4).toString('hex')}` })).organization;
+		await stack.ctl('org', 'add-member', '--app', APP, org.id, nat.email, 'member');
+		const path = `/api/v1/orgs/${org.id}`;
+		assert.deepEqual(ok(await as.get(`${path}/members`)).members.map((m) => m.user_id).sort(), [`usr_${nan.id}`, `usr_${nat.id}`].sort());
+		ok(await as.put(`${path}/members/usr_${nat.id}`, { role: 'admin' }));
+		ok(await as.put(`${path}/members/${nat.id}`, { role: 'member' }));
+		for (const odd of [`usr_usr_${nat.id}`, `_${nat.id}`, `USR_${nat.id}`, 'usr_', 'usr_x'])
+			assert.equal((await as.put(`${path}/members/${odd}`, { role: 'member' })).status, 404, odd);
+		ok(await as.put(`${path}/owner`, { user_id: `usr_${nat.id}` }));
+		problem(await as.put(`${path}/owner`, { user_id: `cue_${nat.id}` }), 'insufficient-role', 'invalid-body');
+		const { audit_logs: rows } = ok(await as.get(`${path}/audit-logs?user_id=usr_${nan.id}`));
+		assert.ok(rows.length >= 3 && rows.every((row) => row.user_id === `usr_${nan.id}`));
+		const graph = ok(await as.post('/api/v1/graphs', { workspace_id: ok(await as.post('/api/v1/workspaces', { name: 'w' })).workspace.id, name: 'g', data: {} })).graph;
+		assert.equal(ok(await as.post(`/api/v1/graphs/${graph.id}/shares`, { user_id: `usr_${nat.id}`, permission: 'read' })).share.user_id, `usr_${nat.id}`);
+		ok(await as.delete(`/api/v1/graphs/${graph.id}/shares/usr_${nat.id}`));
+		const there = stack.http('flowscope'), her = await stack.account('flowscope', address());
+		try { // where there is no prefix, none is shown
+			const token = ok(await there.post('/api/v1/auth/login', { email: her.email, password: her.password })).access_token;
+			const { organization } = ok(await there.post('/api/v1/orgs', { name: 'K8', slug: `k8-${randomBytes(4).toString('hex')}` }, bearer(token)));
+			assert.equal(ok(await there.get(`/api/v1/orgs/${organization.id}/members`, bearer(token))).members[0].user_id, her.id);
+		} finally {
+			there.close();
+		}
+	});
+
 	test('any case of the address; the password is one string of bytes', async () => {
 		await signIn({ ...ada, email: ada.email.toUpperCase() });
 		problem(await login({ ...ada, password: `${ada.password} ` }), 'invalid-credentials');

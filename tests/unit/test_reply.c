@@ -98,7 +98,7 @@ static void prints(const struct qn_object *o, const void *src, bool camel, const
 {
 	struct qn_reply_text t;
 
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_object(&t, o, src, camel);
 	char *got = whole(&t);
 	well_formed(got);
@@ -225,7 +225,7 @@ static void large_json_is_not_copied(void **state)
 	struct wide wide = {large, small, large, small, large, small};
 
 	(void)state;
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_object(&t, &wide_object, &wide, false);
 	assert_int_equal(t.gaps, 3);
 	assert_in_range(t.text.n, 1, 100);
@@ -246,7 +246,7 @@ static void more_than_there_are_gaps_is_copied(void **state)
 	struct wide wide = {large, large, large, large, large, large};
 
 	(void)state;
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_object(&t, &wide_object, &wide, false);
 	assert_int_equal(t.gaps, QN_REPLY_GAPS);
 	char *got = whole(&t);
@@ -261,7 +261,7 @@ static void problem_is(const struct qn_request *r, enum qn_err e, int status, co
 {
 	struct qn_reply_text t;
 
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_problem(&t, r, e, status);
 	char *got = whole(&t);
 	well_formed(got);
@@ -297,7 +297,7 @@ static void every_error_has_a_title(void **state)
 		struct qn_request r = {.id = "x"};
 		struct qn_reply_text t;
 		int status = qn_err_status((enum qn_err)e);
-		qn_reply_text_init(&t);
+		qn_reply_text_init(&t, NULL);
 		qn_reply_problem(&t, &r, (enum qn_err)e, status);
 		if (strstr(t.text.p, "Internal Server Error\",\"status") != NULL && status != 500)
 			fail_msg("status %d has no title", status);

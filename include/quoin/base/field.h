@@ -39,7 +39,9 @@ enum {
 	QN_F_NULLABLE = 1 << 1, /* out: may be null */
 	QN_F_OPTIONAL = 1 << 2, /* out: left out when null */
 	QN_F_OBJECT = 1 << 3,   /* QN_T_JSON: must be a JSON object */
-	QN_F_LINES = 1 << 4,    /* QN_T_STR in a form: base64, whose line ends are left out */
+	QN_F_USER =
+	    1 << 5, /* QN_T_UUID: of a user, whose id a dialect may put a prefix before (K8) */
+	QN_F_LINES = 1 << 4, /* QN_T_STR in a form: base64, whose line ends are left out */
 };
 
 struct qn_object;

@@ -15,9 +15,11 @@ struct qn_reply_text {
 		struct qn_span bytes;
 	} gap[QN_REPLY_GAPS];
 	size_t gaps;
+	const char *id_prefix; /* of users' ids; "" none */
 };
 
-void qn_reply_text_init(struct qn_reply_text *t);
+/* In the dialect of the app that is called; none for NULL. */
+void qn_reply_text_init(struct qn_reply_text *t, const struct qn_app *app);
 void qn_reply_text_done(struct qn_reply_text *t);
 size_t qn_reply_text_n(const struct qn_reply_text *t); /* bytes in all */
 /* All of it in order; returns how many pieces there are. */
