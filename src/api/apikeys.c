@@ -197,7 +197,7 @@ static enum qn_err reroll(struct qn_request *r)
 	struct apikey old;
 
 	QN_TX(tx, r->db);
-	QN_TRY(apikey_by_id(r->db, r->arena, app, user, r->param[0], &old));
+	QN_TRY(apikey_like(r->db, r->arena, app, user, r->param[0], &old));
 	if (in->overlap_hours == 0)
 		QN_TRY(apikey_revoke(r->db, r->arena, app, user, r->param[0]));
 	else

@@ -9,6 +9,8 @@
 #define LIVE "app_id = $1 AND user_id = $2 AND revoked_at IS NULL"
 
 #define APIKEY_STMTS(X) \
+	X(APIKEY_HOLD, WRITE, 2, \
+	    "SELECT id FROM users WHERE app_id = $1 AND id = $2 FOR NO KEY UPDATE") \
 	X(APIKEY_CREATE, WRITE, 11, \
 	    "INSERT INTO api_keys (app_id, user_id, id, name, public_id, key_prefix, key_hash, scopes, " \
 	    "ip_allow, expires_at) SELECT $1, $2, $3, $4, $5, $6, $7, " \
@@ -19,12 +21,17 @@
 	    ") < $11::integer RETURNING " COLUMNS) \
 	X(APIKEY_LIST, FRESH, 2, \
 	    "SELECT " COLUMNS " FROM api_keys WHERE " LIVE " ORDER BY id DESC") \
-	X(APIKEY_BY_ID, FRESH, 3, "SELECT " COLUMNS " FROM api_keys WHERE " LIVE " AND id = $3") \
+	X(APIKEY_LIKE, WRITE, 3, \
+	    "SELECT name, array_to_json(scopes) AS scopes, array_to_json(ip_allow) AS ip_allow, " \
+	    "CASE WHEN rerolled THEN own_expires_at ELSE expires_at END AS expires_at FROM api_keys WHERE " LIVE \
+	    " AND id = $3 FOR UPDATE") \
 	X(APIKEY_RENAME, WRITE, 4, \
 	    "UPDATE api_keys SET name = $4 WHERE " LIVE " AND id = $3 RETURNING " COLUMNS) \
 	X(APIKEY_END, WRITE, 4, \
-	    "UPDATE api_keys SET expires_at = least(expires_at, clock_timestamp() + " \
-	    "$4::integer * interval '1 second') WHERE " LIVE " AND id = $3 RETURNING id") \
+	    "UPDATE api_keys SET rerolled = true, " \
+	    "own_expires_at = CASE WHEN rerolled THEN own_expires_at ELSE expires_at END, " \
+	    "expires_at = least(expires_at, clock_timestamp() + $4::integer * interval '1 second') " \
+	    "WHERE " LIVE " AND id = $3 RETURNING id") \
 	X(APIKEY_REVOKE, WRITE, 3, \
 	    "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE " LIVE \
 	    " AND id = $3 RETURNING id")
@@ -50,6 +57,7 @@ enum qn_err apikey_create(struct qn_db *db, struct qn_arena *a, const char *app,
 	struct qn_rows *rows;
 
 	qn_uuid_new(id);
+	QN_TRY(QN_EXEC(db, a, apikey_set, APIKEY_HOLD, &rows, qn_a_str(app), qn_a_str(user)));
 	QN_TRY(QN_EXEC(db, a, apikey_set, APIKEY_CREATE, &rows, qn_a_str(app), qn_a_str(user),
 	    qn_a_str(id), qn_a_str(in->name), qn_a_str(in->public_id), qn_a_str(in->key_prefix),
 	    qn_a_bytes(hash, QN_SHA256_LEN), qn_a_json(in->scopes), qn_a_json(in->ip_allow),
@@ -68,13 +76,13 @@ enum qn_err apikey_list(
 	return QN_OK;
 }
 
-enum qn_err apikey_by_id(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
+enum qn_err apikey_like(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, struct apikey *ret)
 {
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(
-	    db, a, apikey_set, APIKEY_BY_ID, &rows, qn_a_str(app), qn_a_str(user), qn_a_str(id)));
+	    db, a, apikey_set, APIKEY_LIKE, &rows, qn_a_str(app), qn_a_str(user), qn_a_str(id)));
 	return qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret);
 }
 

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { ok, problem } from '../lib/setup.mjs';
 import { Stack } from '../lib/stack.mjs';
-import { until } from '../lib/wait.mjs';
+import { inParallel, until } from '../lib/wait.mjs';
 
 const APP = 'memorygraph', PREFIX = 'mg_';
 let stack, http, ann, as;
@@ -176,6 +176,16 @@ describe('reroll, rename, revoke', () => {
 		assert.equal(left, '2');
 	});
 
+	test('rerolled again, as by who never saw the reply: that successor has the same end, not the old key’s', async () => {
+		for (const more of [{}, { expires_in_days: 90 }]) {
+			const old = await make(as, more);
+			for (let n = 0; n < 3; n++) {
+				const fresh = ok(await as.post(`/api/v1/api-keys/${old.key.id}/reroll`, { overlap_hours: 1 }));
+				assert.equal(fresh.key.expires_at, old.key.expires_at);
+			}
+		}
+	});
+
 	test('without overlap the old one is gone at once', async () => {
 		const old = await make(as);
 		ok(await me(by(old.api_key)));
@@ -217,5 +227,8 @@ describe('reroll, rename, revoke', () => {
 		const { key } = await make(many.as);
 		problem(await many.as.post('/api/v1/api-keys', {}), 'limit-reached');
 		problem(await many.as.post(`/api/v1/api-keys/${key.id}/reroll`, { overlap_hours: 1 }), 'limit-reached');
+		const eager = await account('eager');
+		const made = await inParallel(Array.from({ length: 130 }), 32, () => eager.as.post('/api/v1/api-keys', {}));
+		assert.equal(made.filter((r) => r.status === 200).length, 100, 'also at once');
 	});
 });

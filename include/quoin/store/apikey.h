@@ -13,13 +13,17 @@ extern const struct qn_object apikey_object;
 
 enum { APIKEY_MOST = 100 }; /* live ones of a user */
 
-/* QN_LIMIT: the user has APIKEY_MOST. QN_INVALID: a network in ip_allow is none. */
+/*
+ * QN_LIMIT: the user has APIKEY_MOST. QN_INVALID: a network in ip_allow is none. In a transaction: keys of one user
+ * are made one after the other, so that the limit holds.
+ */
 enum qn_err apikey_create(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const struct apikey *in, const uint8_t hash[32], struct apikey *ret) QN_MUST_CHECK;
 enum qn_err apikey_list(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     struct qn_list *ret) QN_MUST_CHECK;
 /* All below: QN_KEY_NOT_FOUND. */
-enum qn_err apikey_by_id(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
+/* What a successor of this key has of it: name, scopes, networks, and the end that it had before it was rerolled. */
+enum qn_err apikey_like(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, struct apikey *ret) QN_MUST_CHECK;
 enum qn_err apikey_rename(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, const char *name, struct apikey *ret) QN_MUST_CHECK;
