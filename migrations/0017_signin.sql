@@ -16,10 +16,12 @@ END $$;
 
 -- Begins a session and notes it. The user's oldest beyond a hundred end. p_right: subjects of a guess that was right,
 -- as guessed() has them, or NULL. Returns whether it is like none of the user's others: neither their device, nor
--- their program from about there. What everybody's sign-ins have in common is locked last.
+-- their program from about there. With p_hash, which was just found to be right, the sign-in begins anew when it is the
+-- user's no more: a change under way is waited for, and one that comes after finds the session. What everybody's
+-- sign-ins have in common is locked last.
 CREATE FUNCTION session_begin(p_id uuid, p_app uuid, p_user uuid, p_method text, p_cookie bytea, p_aal integer,
     p_days integer, p_device text, p_device_name text, p_ip text, p_agent text, p_right bytea[], p_free integer[],
-    p_audit uuid, p_details json, p_request text) RETURNS boolean LANGUAGE plpgsql AS $$
+    p_audit uuid, p_details json, p_request text, p_hash text DEFAULT NULL) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     others boolean;
     alike boolean;
@@ -35,7 +37,11 @@ BEGIN
     INSERT INTO sessions (id, app_id, user_id, method, cookie_hash, aal, expires_at, device_id, device_name, ip, user_agent)
     VALUES (p_id, p_app, p_user, p_method, p_cookie, p_aal, now() + p_days * interval '1 day',
             left(p_device, 200), left(p_device_name, 200), p_ip, left(p_agent, 500));
-    UPDATE users u SET last_login_at = clock_timestamp() WHERE u.app_id = p_app AND u.id = p_user;
+    UPDATE users u SET last_login_at = clock_timestamp()
+     WHERE u.app_id = p_app AND u.id = p_user AND (p_hash IS NULL OR u.password_hash = p_hash);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the password has changed meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
     IF p_right IS NOT NULL THEN
         PERFORM guessed(p_app, p_right, p_free);
     END IF;

@@ -49,8 +49,11 @@ static enum qn_err own_address(
 static enum qn_err magic(struct qn_request *r)
 {
 	const struct magic_in *in = r->in;
-	struct signin how = {"magic-link", 1, strcmp(in->session, "cookie") == 0, in->device_id,
-	    in->device_name, NULL};
+	struct signin how = {.method = "magic-link",
+	    .aal = 1,
+	    .cookie = strcmp(in->session, "cookie") == 0,
+	    .device_id = in->device_id,
+	    .device_name = in->device_name};
 	struct signin_reply *out = qn_new(r->arena, struct signin_reply);
 	uint8_t hash[QN_SHA256_LEN];
 	struct one_time link;

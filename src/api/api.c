@@ -37,6 +37,16 @@ const char *api_user_agent(const struct qn_request *r)
 	return s;
 }
 
+const char *api_lower(struct qn_request *r, const char *s)
+{
+	char *out = qn_strdup(r->arena, s);
+
+	for (char *p = out; *p != '\0'; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	return out;
+}
+
 enum qn_err api_audit(struct qn_request *r, const struct audit_event *event)
 {
 	struct audit_event e = *event;

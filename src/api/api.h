@@ -36,6 +36,9 @@ enum qn_err api_audit(struct qn_request *r, const struct audit_event *event) QN_
 /* {"name":"value",…} for `details`: pairs, NULL at the end; a pair without a value is left out. */
 struct qn_span api_details(struct qn_request *r, ...) __attribute__((sentinel));
 
+/* A to Z in small letters, as addresses are compared (store/account.c): what is counted of an address is of every spelling. */
+const char *api_lower(struct qn_request *r, const char *s);
+
 /* The tail of every paged reply. */
 #define API_PAGE_FIELDS(s) \
 	QN_FIELD(s, has_more, BOOL, 0, 0, 0, "Whether there is another page."), \

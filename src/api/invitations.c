@@ -9,7 +9,6 @@
 #include "quoin/store/invitation.h"
 #include "quoin/store/organization.h"
 
-#include <ctype.h>
 #include <string.h>
 
 enum { DAYS = 7, FREE_MAILS = 10 };
@@ -70,11 +69,9 @@ static const struct qn_object accept_object =
 /* Nobody's mailbox is filled through us, whoever does it and from how many organizations (T9). */
 static enum qn_err count_mail(struct qn_request *r, const char *email)
 {
-	char *subject = qn_printf(r->arena, "invitation %s", email);
+	const char *subject = qn_printf(r->arena, "invitation %s", api_lower(r, email));
 	int64_t wait;
 
-	for (char *p = subject; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
 	QN_TRY(attempt_count(r->db, r->arena, r->who.app->id, subject, FREE_MAILS, &wait));
 	if (wait == 0)
 		return QN_OK;

@@ -378,8 +378,11 @@ static enum qn_err login_with(struct qn_request *r, const struct passkey *key,
     const struct qn_passkey_use *how_used, struct signin_reply *ret)
 {
 	const struct login_in *in = r->in;
-	struct signin how = {
-	    "passkey", 2, strcmp(in->session, "cookie") == 0, in->device_id, in->device_name, NULL};
+	struct signin how = {.method = "passkey",
+	    .aal = 2,
+	    .cookie = strcmp(in->session, "cookie") == 0,
+	    .device_id = in->device_id,
+	    .device_name = in->device_name};
 	struct account who;
 
 	QN_TX(tx, r->db);

@@ -121,7 +121,7 @@ enum qn_err api_count(struct qn_request *r, const char *what, int64_t free)
 
 enum qn_err api_count_mail(struct qn_request *r, const char *what, const char *email)
 {
-	return count(r, qn_printf(r->arena, "%s\n%s", what, email), LINKS);
+	return count(r, qn_printf(r->arena, "%s\n%s", what, api_lower(r, email)), LINKS);
 }
 
 void api_uncount(struct qn_request *r, const char *what, int64_t free)

@@ -52,9 +52,20 @@ static struct registered *shown(struct qn_request *r, const struct account *who)
 	return out;
 }
 
+/* Whether the owner of the address would hear of it once more: nobody's mailbox is filled through us (T9). */
+static enum qn_err may_tell(struct qn_request *r, bool *ret)
+{
+	const struct register_in *in = r->in;
+
+	enum qn_err e = api_count_mail(r, "account-exists", in->email);
+	*ret = e == QN_OK;
+	r->retry_after_s = 0; /* the caller sees nothing of it */
+	return e == QN_TOO_MANY ? QN_OK : e;
+}
+
 /* Somebody has the address: he is told, and the caller sees what he would see otherwise. */
 static enum qn_err tell_owner(
-    struct qn_request *r, const struct account *owner, struct account *ret)
+    struct qn_request *r, const struct account *owner, bool may, struct account *ret)
 {
 	char *id = qn_alloc(r->arena, QN_UUID_LEN + 1);
 	const struct register_in *in = r->in;
@@ -62,7 +73,7 @@ static enum qn_err tell_owner(
 	qn_uuid_new(id);
 	*ret = (struct account){
 	    .id = id, .email = in->email, .plan = "free", .email_verified = 0, .mfa_enabled = 0};
-	return api_mail(r, owner->id, owner->email, QN_MAIL_ACCOUNT_EXISTS, NULL);
+	return may ? api_mail(r, owner->id, owner->email, QN_MAIL_ACCOUNT_EXISTS, NULL) : QN_OK;
 }
 
 static enum qn_err make_account(struct qn_request *r, const char *hash, struct account *ret)
@@ -89,15 +100,17 @@ static enum qn_err sign_up(struct qn_request *r)
 	char hash[QN_PASSWORD_HASH_MAX];
 	int64_t began = qn_mono_us();
 	struct account who, owner;
+	bool tell;
 
 	QN_TRY(api_count(r, "register", REGISTRATIONS));
 	QN_TRY(api_check_address(r, "email", in->email));
 	QN_TRY(api_judge_password(r, "password", in->password, in->email));
 	QN_TRY(qn_password_hash(qn_server_hasher(r->server), qn_span_of(in->password), hash));
+	QN_TRY(may_tell(r, &tell));
 	QN_TX(tx, r->db);
 	enum qn_err e = account_by_email(r->db, r->arena, r->who.app->id, in->email, &owner);
 	if (e == QN_OK)
-		QN_TRY(tell_owner(r, &owner, &who));
+		QN_TRY(tell_owner(r, &owner, tell, &who));
 	else if (e == QN_USER_NOT_FOUND)
 		e = make_account(r, hash, &who);
 	if (e == QN_CONFLICT) /* somebody was faster: once more, and he is found */

@@ -205,6 +205,7 @@ static enum qn_err begin_session(struct qn_request *r, const struct account *who
 	    .ip = r->remote_addr,
 	    .user_agent = api_user_agent(r),
 	    .right = how->right,
+	    .password_hash = how->password_hash,
 	    .details = details_of(r, how),
 	    .request_id = r->id};
 	bool unlike;
@@ -263,6 +264,17 @@ static enum qn_err answer(struct qn_request *r, const struct account *who, const
 	return api_licence_of_user(r, who->id, &ret->user->license_key);
 }
 
+/* Within the transaction of what follows from the password. */
+static enum qn_err ask_in_time(struct qn_request *r, const struct account *who,
+    const struct signin *how, struct signin_reply *ret)
+{
+	QN_TX(tx, r->db);
+	if (how->password_hash != NULL)
+		QN_TRY(account_still(r->db, r->arena, r->who.app->id, who->id, how->password_hash));
+	QN_TRY(ask_for_second(r, who, how, ret));
+	return qn_tx_commit(&tx);
+}
+
 enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const struct signin *how,
     struct signin_reply *ret)
 {
@@ -278,7 +290,7 @@ enum qn_err api_sign_in(struct qn_request *r, const struct account *who, const s
 		return QN_SUSPENDED;
 	ret->mfa_required = second ? 1 : QN_UNSET;
 	if (second && !how->cookie)
-		return ask_for_second(r, who, how, ret);
+		return ask_in_time(r, who, how, ret);
 	qn_uuid_new(id);
 	QN_TX(tx, r->db);
 	if (who->delete_after != QN_TIME_NULL)
@@ -307,22 +319,14 @@ static const struct qn_field login_fields[] = {
 };
 static const struct qn_object login_object = QN_OBJECT("Login", struct login_in, login_fields);
 
-/* One case for counting; what a database calls equal is its own matter. */
-static const char *lower(struct qn_request *r, const char *s)
-{
-	char *out = qn_strdup(r->arena, s);
-
-	for (char *p = out; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
-	return out;
-}
-
-static enum qn_err renew_hash(struct qn_request *r, const struct account *who, const char *password)
+static enum qn_err renew_hash(struct qn_request *r, struct account *who, const char *password)
 {
 	char hash[QN_PASSWORD_HASH_MAX];
 
 	QN_TRY(qn_password_hash(qn_server_hasher(r->server), qn_span_of(password), hash));
-	return account_rehash(r->db, r->arena, r->who.app->id, who->id, who->password_hash, hash);
+	QN_TRY(account_rehash(r->db, r->arena, r->who.app->id, who->id, who->password_hash, hash));
+	who->password_hash = qn_strdup(r->arena, hash);
+	return QN_OK;
 }
 
 /* An unknown account costs what a known one does, and is refused in the same words (T11). */
@@ -330,9 +334,13 @@ static enum qn_err login(struct qn_request *r)
 {
 	const struct login_in *in = r->in;
 	struct signin_reply *out = qn_new(r->arena, struct signin_reply);
-	struct attempt_guess guess = guess_at(r, "password", lower(r, in->email));
-	struct signin how = {"password", 1, strcmp(in->session, "cookie") == 0, in->device_id,
-	    in->device_name, &guess};
+	struct attempt_guess guess = guess_at(r, "password", api_lower(r, in->email));
+	struct signin how = {.method = "password",
+	    .aal = 1,
+	    .cookie = strcmp(in->session, "cookie") == 0,
+	    .device_id = in->device_id,
+	    .device_name = in->device_name,
+	    .right = &guess};
 	struct account who = {.password_hash = NULL};
 	int64_t wait = 0;
 	bool right, old;
@@ -348,6 +356,7 @@ static enum qn_err login(struct qn_request *r)
 		return QN_BAD_CREDENTIALS;
 	if (old && renew_hash(r, &who, in->password) != QN_OK)
 		r->why = "the password was not hashed anew";
+	how.password_hash = who.password_hash;
 	QN_TRY(api_sign_in(r, &who, &how, out));
 	return qn_reply(r, out);
 }

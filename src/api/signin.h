@@ -35,7 +35,8 @@ struct signin {
 	bool cookie;        /* a browser session instead of tokens */
 	const char *device_id, *device_name;
 	const struct attempt_guess
-	    *right; /* a guess that was right and is still counted; NULL: none */
+	    *right;                /* a guess that was right and is still counted; NULL: none */
+	const char *password_hash; /* that was found to be right; NULL: no password was shown */
 };
 
 /*

@@ -44,7 +44,7 @@ static bool print_json(const struct figures *f)
 	struct qn_span pieces[2 * QN_REPLY_GAPS + 1];
 	bool whole = true;
 
-	qn_reply_text_init(&t);
+	qn_reply_text_init(&t, NULL);
 	qn_reply_object(&t, &figures_object, f, false);
 	size_t n = qn_reply_pieces(&t, pieces);
 	for (size_t i = 0; i < n; i++)

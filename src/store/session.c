@@ -4,10 +4,10 @@
 #include "rows.h"
 
 #define SESSION_STMTS(X) \
-	X(SESSION_BEGIN, WRITE, 19, \
+	X(SESSION_BEGIN, WRITE, 20, \
 	    "SELECT session_begin($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, " \
 	    "CASE WHEN $15::bytea IS NOT NULL THEN ARRAY[$15, $16, $17]::bytea[] END, " \
-	    "ARRAY[$18, NULL, $19]::integer[], $12, $13, $14)::integer") \
+	    "ARRAY[$18, NULL, $19]::integer[], $12, $13, $14, $20)::integer") \
 	X(SESSION_ROTATE, WRITE, 4, \
 	    "UPDATE sessions SET generation = generation + 1, rotated_at = clock_timestamp(), " \
 	    "last_used_at = clock_timestamp(), expires_at = clock_timestamp() + $4::integer * interval '1 day' " \
@@ -83,7 +83,7 @@ enum qn_err session_begin(
 	    qn_a_str(in->device_name), qn_a_str(in->ip), qn_a_str(in->user_agent), qn_a_str(audit),
 	    qn_a_json(in->details), qn_a_str(in->request_id), attempt_subject(a, right->network),
 	    attempt_subject(a, right->client), attempt_subject(a, right->all),
-	    qn_a_i64(right->free_network), qn_a_i64(right->free_all)));
+	    qn_a_i64(right->free_network), qn_a_i64(right->free_all), qn_a_str(in->password_hash)));
 	*ret_unlike = qn_rows_i64(rows, 0, 0) == 1;
 	return QN_OK;
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { after, before, describe, test } from 'node:test';
 
+import { Copy } from '../lib/copy.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { Stack } from '../lib/stack.mjs';
@@ -75,6 +76,19 @@ describe('register and verify', () => {
 		await box.next(ada.email, /already/i);
 		problem(await login(ada.email, OTHER), 'invalid-credentials');
 		assert.equal(await stack.one(`SELECT row_to_json(u)::text FROM users u WHERE id = '${ada.id}'`), was);
+	});
+
+	test('who registers with it again and again does not fill its owner’s mailbox (T9)', async () => {
+		const email = address('taken');
+		ok(await post('register', { email, password: PASSWORD }));
+		const before = JSON.stringify(Object.keys(ok(await post('register', { email, password: PASSWORD }))));
+		for (let n = 0; n < 8; n++) {
+			const r = await post('register', { email: n % 2 ? email.toUpperCase() : email, password: PASSWORD });
+			assert.equal(JSON.stringify(Object.keys(ok(r))), before);
+			assert.equal(r.headers['retry-after'], undefined);
+		}
+		assert.equal(await stack.one(`SELECT count(*) FROM mails WHERE template = 'account-exists' AND to_address = '${email}'`), '4');
+		await forget();
 	});
 
 	test('fifty at once with one address: one account', async () => {
@@ -232,10 +246,44 @@ describe('a forgotten password', () => {
 		const email = address('often');
 		for (let n = 0; n < 5; n++)
 			ok(await ask(email));
-		const r = await ask(email);
-		problem(r, 'too-many-attempts');
-		assert.ok(Number(r.headers['retry-after']) > 0);
+		for (const same of [email, email.toUpperCase(), email.replace('often', 'Often')]) {
+			const r = await ask(same);
+			problem(r, 'too-many-attempts');
+			assert.ok(Number(r.headers['retry-after']) > 0);
+		}
 		await forget();
+	});
+
+	test('the new password ends a change of the address that somebody else began (T13)', async () => {
+		const una = await person('una');
+		const elsewhere = address('thief');
+		ok(await una.as.post('/api/v1/auth/change-email', { email: elsewhere, password: PASSWORD }));
+		const { token } = await box.next(elsewhere, /address/i);
+		ok(await ask(una.email));
+		ok(await reset((await box.next(una.email, /password/i)).token, OTHER));
+		problem(await post('change-email/confirm', { token }), 'link-invalid');
+		ok(await login(una.email, OTHER));
+	});
+
+	test('who is just signing in with the old one is not signed in when it has changed (T13)', async () => {
+		const ova = await person('ova');
+		const password_hash = await stack.one(`SELECT password_hash FROM users WHERE id = '${ova.id}'`);
+		const otherHash = await stack.one(`SELECT password_hash FROM users WHERE id = '${(await person('eva', OTHER)).id}'`);
+		for (const more of [{}, { session: 'cookie' }]) {
+			const copy = new Copy(stack), change = copy.session({ user: 'quoin' });
+			try {
+				await change.run(`BEGIN; UPDATE users SET password_hash = '${otherHash}' WHERE id = '${ova.id}'`);
+				const late = login(ova.email, PASSWORD, more);
+				await until('the sign-in waits for the change', () => copy.value(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'quoin'`));
+				await change.run('COMMIT');
+				problem(await late, 'invalid-credentials');
+			} finally {
+				await change.end();
+			}
+			await stack.rows(`UPDATE users SET password_hash = '${password_hash}' WHERE id = '${ova.id}'`);
+			ok(await login(ova.email, PASSWORD, more));
+		}
+		assert.equal(await stack.one(`SELECT count(*) FROM sessions WHERE user_id = '${ova.id}'`), '3');
 	});
 });
 

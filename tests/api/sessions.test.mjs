@@ -147,6 +147,14 @@ describe('login', () => {
 		await signIn(eve);
 	});
 
+	test('other letters that a database may take for the same are another address: no guess is free (T9, T40)', async () => {
+		const kiki = await stack.account(APP, address().replace('sessions', 'kiki'));
+		for (const [letter, like] of [['k', '\u212a'], ['i', '\u0130'], ['e', '\u0435']])
+			problem(await login({ ...kiki, email: kiki.email.replace(letter, like) }), 'invalid-credentials');
+		await signIn({ ...kiki, email: kiki.email.toUpperCase() });
+		await stack.rows('DELETE FROM attempts');
+	});
+
 	test('signing in does not count: an office does it all day', async () => {
 		await stack.rows('DELETE FROM attempts');
 		for (let n = 0; n < 12; n++)

@@ -49,6 +49,12 @@ enum qn_err account_drop_password(
 enum qn_err account_rehash(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *old, const char *hash) QN_MUST_CHECK;
 
+/*
+ * Whether that hash, which was just found to be right, still is the user's: QN_RETRY when not. In a transaction: a
+ * change of the password under way is waited for, and one that comes after finds what was made here (SECURITY T13).
+ */
+enum qn_err account_still(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
+    const char *password_hash) QN_MUST_CHECK;
 /* Only while `email` is still the user's address; QN_USER_NOT_FOUND otherwise. */
 enum qn_err account_verify_email(struct qn_db *db, struct qn_arena *a, const char *app,
     const char *user, const char *email, struct account *ret) QN_MUST_CHECK;

@@ -14,6 +14,8 @@ struct session_new {
 	const char *device_id, *device_name, *ip, *user_agent;
 	const struct attempt_guess
 	    *right; /* the guess that led here, as attempt_guessed() has it; NULL: none */
+	const char
+	    *password_hash;     /* that was just found to be right; NULL: no password was shown */
 	struct qn_span details; /* for the audit log, with the request's id */
 	const char *request_id;
 };
@@ -29,6 +31,7 @@ extern const struct qn_object session_object;
 /*
  * Begins it, notes it in the audit log and as the user's last sign-in. The user's oldest beyond a hundred end.
  * *ret_unlike: it is like none of the others: neither their device, nor their program from about there.
+ * QN_RETRY when the hash is the user's no more.
  */
 enum qn_err session_begin(struct qn_db *db, struct qn_arena *a, const struct session_new *in,
     bool *ret_unlike) QN_MUST_CHECK;
