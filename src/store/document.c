@@ -271,7 +271,7 @@ enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct d
 
 	/* The outer SELECT sees the state before: whether the document was there for the user at all. */
 	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_DELETE, &rows, REF(ref), qn_a_str(tags)));
-	QN_TRY(one(rows, ret));
+	QN_TRY(qn_rows_one(rows, &row_object, QN_NOT_FOUND, ret));
 	if (qn_rows_i64(rows, 0, 1) == 1)
 		return QN_OK;
 	return qn_rows_i64(rows, 0, 2) == 1 ? QN_VERSION_CONFLICT : QN_DENIED;
