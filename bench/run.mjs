@@ -11,7 +11,9 @@ import { instructions } from './lib/callgrind.mjs';
 import { compare_answers } from './lib/compare.mjs';
 import { make_document } from './lib/document.mjs';
 import { PEER_NAMES, start_peer } from './lib/peers.mjs';
-import { LICENCES, seed_licences } from './lib/licences.mjs';
+import { webhook_contender } from './lib/events.mjs';
+import { device_contenders, LICENCES, seed_licences } from './lib/licences.mjs';
+import { outage_contenders } from './lib/outage.mjs';
 import { make_rounds } from './lib/rounds.mjs';
 import { checkpoint, DOCUMENT, id, seed_documents, seed_versions, WORKSPACE } from './lib/seed.mjs';
 import { stop_all } from './lib/sh.mjs';
@@ -27,7 +29,8 @@ Measure the copy of Quoin that runs from DIR on port N beside its peers.
   --rounds N        rounds of each measurement (5)
   --seconds N       seconds of each round (5)
   --peers A,B       of ${PEER_NAMES.join(', ')} (all); '' for none
-  --only A,B        of constant, read, list, whoami, sign-in, licence, write, versions, documents (all)
+  --only A,B        of constant, read, list, whoami, sign-in, licence, outage, webhook, device, write, versions,
+                    documents (all)
   --documents A,B   sizes for the flatness check (1000,1000000)
   --patience N      seconds to spend on waiting for a quiet machine, and on rounds that were disturbed (0)
   --callgrind       count the instructions of a request instead of timing it (needs valgrind)
@@ -43,7 +46,7 @@ const { values: options } = parseArgs({
     state: { type: 'string' }, port: { type: 'string' }, quick: { type: 'boolean', default: false },
     rounds: { type: 'string' }, seconds: { type: 'string' },
     peers: { type: 'string', default: PEER_NAMES.join(',') },
-    only: { type: 'string', default: 'constant,read,list,whoami,sign-in,licence,write,versions,documents' }, documents: { type: 'string' },
+    only: { type: 'string', default: 'constant,read,list,whoami,sign-in,licence,outage,webhook,device,write,versions,documents' }, documents: { type: 'string' },
     patience: { type: 'string', default: '0' }, callgrind: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
   },
@@ -113,12 +116,20 @@ async function measure(stack, dir) {
       ...Object.entries(shown).map(([name, credential]) => ({ ...http(quoin, 'whoami', { path, credential }), name })),
     ]);
   }
+  if (only.has('licence') || only.has('outage')) await seed_licences(stack);
   if (only.has('licence')) {
     say(`licence check, ${LICENCES} licences`);
-    await seed_licences(stack);
     const checks = all.map((t) => http(t, 'licence', { docs: LICENCES }));
     for (const check of checks) await check.run(4 * seconds); // until every process has seen them
     result.workloads.licence = await turns([http(bare, 'constant', { path: bare.constant }), ...checks]);
+  }
+  if (only.has('outage')) {
+    say('licence check, Postgres stopped');
+    result.workloads.outage = await turns(outage_contenders(stack)).finally(stack.start_postgres);
+  }
+  if (only.has('device')) {
+    say('a machine’s first sight');
+    result.workloads.device = await turns(await device_contenders(stack));
   }
   if (only.has('sign-in')) {
     say('sign-in');
@@ -146,6 +157,10 @@ async function measure(stack, dir) {
         { name: 'pgbench', run: (s) => pg.run(s, size) },
       ]);
     }
+  }
+  if (only.has('webhook')) {
+    say('webhook intake');
+    result.workloads.webhook = await turns([await webhook_contender(stack, dir)]);
   }
   if (only.has('write')) { // last: it makes hundreds of versions of each
     say('document write');

@@ -30,6 +30,9 @@ export function verdicts(result, budgets) {
   at_least('licence check ÷ FastAPI', rps('licence', 'quoin') / rps('licence', 'fastapi'), budgets.licence.of_fastapi);
   const { p50, p99: slowest } = w.licence?.quoin ?? {}, spread = slowest / p50;
   out.push({ what: 'licence check, p99 ÷ p50', value: spread, limit: budgets.licence.p99_of_p50, held: spread <= budgets.licence.p99_of_p50, text: `≤ ${budgets.licence.p99_of_p50}` });
+  at_least('licence check, Postgres stopped ÷ running', rps('outage', 'Postgres stopped') / rps('outage', 'quoin'), budgets.licence.without_postgres);
+  at_least('webhook intake, events per second', rps('webhook', 'quoin'), budgets.webhook.per_second);
+  at_least('a machine’s first sight ÷ pgbench', rps('device', 'quoin') / rps('device', 'pgbench'), budgets.device.of_pgbench);
   at_least('sign-in ÷ the machine’s Argon2', rps('sign-in', 'sign-in') / rps('sign-in', 'ceiling'), budgets.sign_in.of_ceiling);
   const p99 = (name) => w['sign-in']?.[name]?.p99 ?? NaN;
   const slower = p99('reads beside sign-ins') / p99('reads, idle'), most = budgets.sign_in.read_p99_of_idle;

@@ -44,6 +44,7 @@ export function make_rounds({ rounds, seconds, patience, postgres }) {
 
   async function undisturbed(contender) {
     for (;;) {
+      await contender.before?.(seconds);
       await quiet();
       const r = await round_of(contender);
       if (r.others <= QUIET || left <= 0) return r;
@@ -51,11 +52,14 @@ export function make_rounds({ rounds, seconds, patience, postgres }) {
     }
   }
 
-  // Each round runs every contender once, and no two rounds begin with the same one, so that whatever the machine
+  // Each round runs every contender once, after what it needs `before`, and no two rounds begin with the same one, so that whatever the machine
   // does falls on all of them. Gives {name: {rps, p50, p99, …}}, medians.
   return async function interleave(contenders, before = () => {}) {
     const runs = new Map(contenders.map((c) => [c.name, []]));
-    for (const c of contenders) await c.run(1); // warm: connections, plans, just-in-time code
+    for (const c of contenders) { // warm: connections, plans, just-in-time code
+      await c.before?.(1);
+      await c.run(1);
+    }
     for (let round = 0; round < rounds; round++) {
       for (let k = 0; k < contenders.length; k++) {
         const c = contenders[(round + k) % contenders.length];

@@ -2,6 +2,7 @@
 // its workers, and an nginx of our own with one more location, behind which the bare libfcgi reply sits. Quoin
 // and the bare reply are both measured through that nginx.
 import { chmodSync, existsSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { own, start_nginx } from './nginx.mjs';
@@ -65,8 +66,8 @@ export async function open_stack(options, dir) {
       `location = /bench/constant { fastcgi_pass unix:${bare.socket}; }\n$&`),
     probe: '/bench/constant',
   });
-  const postmaster = Number(text('run/postgres.pid').split(' ')[0]);
-  stack.postgres = () => family(postmaster);
+  stack.jobs = () => family(Number(text('run/jobs.pid').split(' ')[0]));
+  add_postgres(stack);
   const target = (name, constant, pids) => ({
     name, port: nginx.port, host: HOST, auth: stack.auth, constant,
     serving: () => [...pids(), ...family(nginx.pid)],
@@ -76,6 +77,20 @@ export async function open_stack(options, dir) {
   stack.quoin = target('quoin', '/health/alive', () => family(master));
   stack.bare = target('libfcgi', '/bench/constant', () => family(bare.pid));
   return stack;
+}
+
+// The copy's Postgres: its processes, and how it is stopped and started, by the functions of ./dev.
+function add_postgres(stack) {
+  const file = `${stack.state}/run/postgres.pid`;
+  const pid = () => (existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[0]) : 0);
+  const testing = readFileSync(`/proc/${pid()}/cmdline`, 'utf8').includes('fsync=off') ? 'yes' : '';
+  const shell = (command) => run('bash', ['-c', `set -euo pipefail; umask 022
+    SRC=$1 STATE=$2 CALLER=$PWD BUILD='' PORT='' DETACH='' TESTING=$3
+    for f in say packages state build stack; do . "$SRC/dev.d/$f.sh"; done
+    state_open; ${command}`, 'bench', path.dirname(DEV), stack.state, testing]);
+  stack.postgres = () => family(pid());
+  stack.stop_postgres = () => shell('stop INT 30 postgres');
+  stack.start_postgres = () => shell('up_postgres'); // unless it runs
 }
 
 // As many processes as Quoin has workers.

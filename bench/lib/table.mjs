@@ -21,7 +21,8 @@ function memory(of) {
 
 // What is beside others than the columns are: each line a figure of its own.
 function print_callers(workloads) {
-  for (const [title, key] of [['who am I', 'whoami'], ['licence check', 'licence'], ['sign-in', 'sign-in']]) {
+  for (const [title, key] of [['who am I', 'whoami'], ['licence check', 'licence'], ['licence, an outage', 'outage'],
+    ['webhook intake', 'webhook'], ['a machine’s first sight', 'device'], ['sign-in', 'sign-in']]) {
     if (!workloads[key]) continue;
     console.log(`\n${title.padEnd(24)}        p50/p99 ms`);
     for (const [name, m] of Object.entries(workloads[key])) console.log(`  ${name.padEnd(22)}${rate(m.rps).padStart(8)}/s  ${ms(m.p50)}/${ms(m.p99)}`);

@@ -1,13 +1,14 @@
--- What wrk sends: BENCH_WORKLOAD is constant, read, list, whoami, sign-in or write; BENCH_PATH sends all of it to one
--- path. BENCH_CREDENTIAL is the header line of who calls, BENCH_DELAY_MS a pause before each request.
+-- What wrk sends: BENCH_WORKLOAD is constant, read, list, whoami, sign-in, licence, device, webhook or write; BENCH_PATH
+-- sends all of it to one path. BENCH_CREDENTIAL is the header line of who calls, BENCH_DELAY_MS a pause before each
+-- request; answers without BENCH_MARK are counted.
 -- Ids and bodies are made here from counters by the rule of lib/seed.mjs, so that any number of documents
 -- needs no list of them.
 local env = os.getenv
-local threads = 0
+local threads = {}
 
 function setup(thread)
-  threads = threads + 1
-  thread:set("number", threads)
+  threads[#threads + 1] = thread
+  thread:set("number", #threads)
 end
 
 local FIRST = 100000000000 -- what counts up always has twelve digits
@@ -63,13 +64,53 @@ local function post_login()
   end
 end
 
--- A licence of lib/licences.mjs on its machine, at random.
-local function post_validate(count)
+-- A licence of lib/licences.mjs, at random, on the machine that `machine` gives for its key.
+local function post_validate(prefix, count, machine)
   local before = "POST /api/v1/licenses/validate" .. headers() .. "Content-Type: application/json\r\nContent-Length: "
   return function()
-    local key = "BENCH-LICENCE-" .. digits(math.random(count))
-    local body = '{"license_key":"' .. key .. '","machine_id":"sha256:' .. key .. '","version":"1.4.0"}'
+    local key = prefix .. digits(math.random(count))
+    local body = '{"license_key":"' .. key .. '","machine_id":"' .. machine(key) .. '","version":"1.4.0"}'
     return before .. #body .. "\r\n\r\n" .. body
+  end
+end
+
+local function its_machine(key)
+  return "sha256:" .. key
+end
+
+local machines = 0
+local function new_machine()
+  machines = machines + 1
+  return string.format("bench-machine-%s-%d-%d", env("BENCH_NONCE"), number, machines)
+end
+
+-- The events of BENCH_EVENTS, lines of an id and its signature: each thread has its share. When they run out the last
+-- is sent without a signature, which is an error.
+local function post_event(path)
+  local file = assert(io.open(env("BENCH_BODY"), "rb"))
+  local template = file:read("*a")
+  file:close()
+  local at = assert(string.find(template, "evt_0", 1, true))
+  local before, after = string.sub(template, 1, at - 1), string.sub(template, at + 28)
+  local lines, at_line = {}, 0
+  for line in io.lines(env("BENCH_EVENTS")) do
+    at_line = at_line + 1
+    if at_line % tonumber(env("BENCH_THREADS")) == number - 1 then lines[#lines + 1] = line end
+  end
+  local head = "POST " .. path() .. headers() .. "Content-Type: application/json; charset=utf-8\r\nContent-Length: " .. #template .. "\r\n"
+  local sent = 0
+  return function()
+    sent = sent + 1
+    local id, signature = string.match(lines[sent] or lines[#lines] .. "gone", "^(%S+) (%S+)$")
+    return head .. "Stripe-Signature: " .. signature .. "\r\n\r\n" .. before .. id .. after
+  end
+end
+
+local mark = env("BENCH_MARK")
+if mark then
+  unmarked = 0
+  function response(_, _, body)
+    if not string.find(body, mark, 1, true) then unmarked = unmarked + 1 end
   end
 end
 
@@ -86,7 +127,11 @@ function init()
   elseif workload == "write" then
     request = put(paths(DOCUMENT, docs, ""))
   elseif workload == "licence" then
-    request = post_validate(docs)
+    request = post_validate("BENCH-LICENCE-", docs, its_machine)
+  elseif workload == "device" then
+    request = post_validate("BENCH-ROOM-", docs, new_machine)
+  elseif workload == "webhook" then
+    request = post_event(paths("", 1, ""))
   elseif workload == "sign-in" then
     request = post_login()
   else
@@ -96,8 +141,10 @@ end
 
 function done(summary, latency)
   local e = summary.errors
+  local without = 0
+  for _, thread in ipairs(threads) do without = without + (thread:get("unmarked") or 0) end
   io.write(string.format(
-    '\n{"requests":%d,"us":%d,"bytes":%d,"errors":%d,"refused":%d,"p50":%d,"p99":%d}\n',
-    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout, e.status,
+    '\n{"requests":%d,"us":%d,"bytes":%d,"errors":%d,"refused":%d,"unmarked":%d,"p50":%d,"p99":%d}\n',
+    summary.requests, summary.duration, summary.bytes, e.connect + e.read + e.write + e.status + e.timeout, e.status, without,
     latency:percentile(50), latency:percentile(99)))
 end
