@@ -77,10 +77,11 @@ static void others_read_what_workers_write(void **state)
 
 	(void)state;
 	assert_non_null(seen);
+	int64_t before = qn_mono_us();
 	qn_board_stage(b, 3, QN_STAGE_HANDLE, 7);
 	assert_int_equal(seen->worker[3].stage, QN_STAGE_HANDLE);
 	assert_int_equal(seen->worker[3].route, 7);
-	assert_true(qn_mono_us() - seen->worker[3].since_us < 1000000);
+	assert_in_range(seen->worker[3].since_us, before, qn_mono_us());
 	assert_null(qn_board_map(dir, QN_POOL_SLOW));
 	qn_board_unmap(seen);
 	qn_board_unmap(b);
@@ -270,10 +271,17 @@ static void listener_lives_two_seconds(void **state)
 
 	(void)state;
 	assert_false(qn_board_live(b));
-	b->listener_us = qn_mono_us();
-	assert_true(qn_board_live(b));
-	b->listener_us = qn_mono_us() - 1500000;
-	assert_true(qn_board_live(b));
+	static const int64_t ages[] = {0, 1500000};
+	for (size_t i = 0; i < 2; i++) {
+		int64_t now;
+		bool live;
+		do { /* once more, if the clock ran on too far meanwhile */
+			now = qn_mono_us();
+			b->listener_us = now - ages[i];
+			live = qn_board_live(b);
+		} while (qn_mono_us() - now > 400000);
+		assert_true(live);
+	}
 	b->listener_us = qn_mono_us() - 2000001;
 	assert_false(qn_board_live(b));
 	qn_board_unmap(b);

@@ -27,8 +27,9 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ID       "0190a2b3-0000-7000-8000-00000000aaaa"
-#define SHORT_MS 400 /* deadline where it is meant to pass */
+#define SHORT_MS 1000 /* deadline where it is meant to pass */
 #define LONG_MS  15000
+#define TRIES    10 /* where a busy machine may let the second come first */
 #define MS       INT64_C(1000)
 #define LARGE    ((size_t)8 << 20)
 
@@ -597,13 +598,17 @@ static void a_slow_statement_is_ended(void **state)
 
 	(void)state;
 	hurry();
-	pid_t before = backend();
 	for (size_t i = 0; i < COUNT(stmts); i++) {
-		int64_t began = qn_mono_us();
-		assert_int_equal(run_1(stmts[i], qn_a_str("30")), QN_DB_DOWN);
-		took(began, SHORT_MS / 2, 4 * SHORT_MS);
-		assert_non_null(strstr(qn_db_why(db), "statement timeout"));
-		assert_int_equal(backend(), before);
+		bool ended = false;
+		for (int tries = 0; tries < TRIES && !ended; tries++) {
+			pid_t before = backend();
+			int64_t began = qn_mono_us();
+			assert_int_equal(run_1(stmts[i], qn_a_str("30")), QN_DB_DOWN);
+			took(began, SHORT_MS / 2, 4 * SHORT_MS);
+			ended = strstr(qn_db_why(db), "statement timeout") != NULL &&
+			        backend() == before;
+		}
+		assert_true(ended);
 	}
 }
 
@@ -704,9 +709,13 @@ static void a_lock_that_is_not_had_is_contention(void **state)
 	hurry();
 	assert_int_equal(run_2(ADD, 1, "a"), QN_OK);
 	PQclear(PQexec(other, "BEGIN; UPDATE rows SET name = 'b' WHERE id = 1"));
-	int64_t began = qn_mono_us();
-	assert_int_equal(run_2(CHANGE, 1, "c"), QN_RETRY);
-	took(began, SHORT_MS / 2, 4 * SHORT_MS);
+	enum qn_err e = QN_DB_DOWN;
+	for (int tries = 0; tries < TRIES && e == QN_DB_DOWN; tries++) {
+		int64_t began = qn_mono_us();
+		e = run_2(CHANGE, 1, "c");
+		took(began, SHORT_MS / 2, 4 * SHORT_MS);
+	}
+	assert_int_equal(e, QN_RETRY);
 	PQfinish(other);
 	assert_int_equal(run_2(CHANGE, 1, "c"), QN_OK);
 }
@@ -1197,8 +1206,7 @@ static void a_listener_notices_its_end(void **state)
 
 	(void)state;
 	assert_int_equal(qn_db_listen(db, channels), QN_OK);
-	killed((pid_t)pg_ask_i(
-	    &pg, "SELECT pid FROM pg_stat_activity WHERE application_name = 'test'"));
+	killed(backend());
 	int64_t began = qn_mono_us();
 	while (qn_db_wait(db, LONG_MS, hear, &h) == QN_OK)
 		took(began, 0, 5000);

@@ -79,6 +79,7 @@ static pid_t child_pid;
 static void run(int (*what)(const struct qn_child *child), enum qn_pool pool)
 {
 	board = qn_board_create(NULL, pool);
+	assert_false(qn_board_live(board));
 	struct qn_child child = {
 	    .pool = pool, .conf = conf, .board = board, .listen_fd = -1, .slot = 0};
 	sigset_t told, before;
@@ -279,7 +280,6 @@ static void changes_are_heard(void **state)
 {
 	(void)state;
 	run(qn_listener_main, QN_POOL_API);
-	assert_false(qn_board_live(board));
 	UNTIL(qn_board_live(board));
 	uint32_t user = qn_board_generation(board, "user:" USER),
 		 other = qn_board_generation(board, "user:" OTHER);
@@ -324,6 +324,9 @@ static void a_frozen_server_is_no_sign_of_life(void **state)
 	(void)state;
 	run(qn_listener_main, QN_POOL_API);
 	UNTIL(qn_board_live(board));
+	/* That of the test before may be about to end. */
+	pg_until(&pg,
+	    "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'quoin-listener'");
 	pid_t backend = (pid_t)pg_ask_i(
 	    &pg, "SELECT pid FROM pg_stat_activity WHERE application_name = 'quoin-listener'");
 	uint32_t other = qn_board_generation(board, "user:" OTHER);

@@ -27,7 +27,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MS       INT64_C(1000)
 #define MOST     ((size_t)100000)
-#define SHORT_MS 500
+#define SHORT_MS 1000
 #define LONG_MS  20000
 
 /* the third party */
