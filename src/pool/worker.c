@@ -37,7 +37,10 @@ int qn_worker_main(const struct qn_child *child)
 	qn_board_stage(child->board, child->slot, QN_STAGE_IDLE, -1);
 	while (!qn_child_leaving()) {
 		done += qn_server_step(server, WAIT_MS, &mask);
-		if ((requests > 0 && done >= requests) || (age > 0 && qn_mono_us() - born >= age))
+		bool worn =
+		    (requests > 0 && done >= requests) || (age > 0 && qn_mono_us() - born >= age);
+		/* While Postgres is away the next one would know of no app, and serve nobody. */
+		if (worn && qn_board_live(child->board))
 			break;
 	}
 	qn_board_stage(child->board, child->slot, QN_STAGE_LEAVE, -1);

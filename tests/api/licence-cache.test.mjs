@@ -15,14 +15,19 @@ before(async () => {
 	w = await Licences.open();
 	http = w.http;
 	copy = new Copy(w.stack);
-	// A copy in memcached is believed when it is five seconds younger than the last change that this host heard of, and
-	// all before its listener began may have changed.
-	const from = Date.now();
-	await until('what changed before is old', () => Date.now() - from > 6000, { every: 100 });
+	await old();
 });
 after(() => w?.close());
 
-const ready = () => until('it is well', async () => (await http.get('/ready')).status === 200, { within: 10_000 });
+/** A copy in memcached is believed, by a worker that has none of its own, when it is five seconds younger than the last
+ * change that this host heard of, and all before its listener began may have changed. */
+async function old() {
+	const from = Date.now();
+	await until('what changed before is old', () => Date.now() - from > 6000, { every: 100 });
+}
+
+/** Each worker asks Postgres again by itself, after a rest. */
+const ready = () => until('it is well, whichever worker answers', async () => (await inParallel(Array.from({ length: 32 }), 16, () => http.get('/health'))).every((r) => r.status === 200));
 /** A counter of all pools. */
 const counted = async (name) => [...(await http.get('/metrics')).text.matchAll(new RegExp(`^quoin_${name}_total(?:\\{[^}]*\\})? (\\d+)$`, 'gm'))].reduce((n, m) => n + Number(m[1]), 0);
 const statements = () => counted('db_queries');
@@ -63,6 +68,7 @@ describe('while Postgres is away', () => {
 		const revoked = await w.issue({ plan: 'pro' });
 		const unknown = await w.issue({ plan: 'pro' });
 		const unseen = (await w.stack.ctl('token', '--app', 'coditect', ann.email)).trim();
+		await old();
 		await warm(known, 'm1', ann.as);
 		await warm(revoked);
 		ok(await w.change(revoked, 'revoke'));
@@ -89,8 +95,27 @@ describe('while Postgres is away', () => {
 			await w.stack.rows('ALTER ROLE quoin CONNECTION LIMIT -1', ...superuser);
 		}
 		await ready();
-		await until('it is asked again', async () => (await check(http, known)).stale === undefined, { within: 5000 });
-		assert.equal(await code(http, revoked), 'REVOKED');
+		await until('it is asked again', async () => (await check(http, known)).stale === undefined);
+		await until('the revoked one is refused as such', async () => (await code(http, revoked)) === 'REVOKED');
+	});
+
+	test('a worker that is worn out stays: the next one would know nothing', async () => {
+		const known = await w.issue({ plan: 'pro' });
+		const undo = await copy.configure(['api'], { QUOIN_WORKER_REQUESTS: '40' });
+		try {
+			await old();
+			await warm(known);
+			await w.stack.rows('ALTER ROLE quoin CONNECTION LIMIT 0', ...superuser);
+			await w.stack.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'quoin'", ...superuser);
+			await until('it is felt', async () => (await check(http, known)).stale === true);
+			const workers = copy.workers('api');
+			await inParallel(Array.from({ length: 400 }, (_, n) => n), 8, async () => assert.equal((await check(http, known)).stale, true));
+			assert.deepEqual(copy.children(copy.pid('api')).filter((pid) => workers.includes(pid)), workers);
+		} finally {
+			await w.stack.rows('ALTER ROLE quoin CONNECTION LIMIT -1', ...superuser);
+			await ready();
+			await undo();
+		}
 	});
 });
 
@@ -128,8 +153,9 @@ describe('never lies', () => {
 		},
 		expire: async (l) => {
 			const { license } = ok(await w.change(l, 'renew', { expires_at: new Date(Date.now() + 700).toISOString() }));
-			assert.equal(await code(http, l), 'VALID');
-			await until('its end is there', () => Date.now() > Date.parse(license.expires_at), { every: 5 });
+			const end = Date.parse(license.expires_at), said = await code(http, l);
+			assert.ok(said === 'VALID' || Date.now() > end, said);
+			await until('its end is there', () => Date.now() > end, { every: 5 });
 			return 'EXPIRED';
 		},
 	};
@@ -154,7 +180,7 @@ describe('never lies', () => {
 				}
 				assert.equal((await check(http, follows)).tier, 'FREE');
 				await w.stack.rows(`SELECT grant_set(app_id, id, NULL, 'override', id::text, 'team', NULL, NULL) FROM users WHERE id = '${who.id}'`);
-				await until('the plan is another', async () => (await check(http, follows)).tier === 'TEAM', { within: 500, every: 5 });
+				await until('the plan is another', async () => (await check(http, follows)).tier === 'TEAM', { within: 5000, every: 5 });
 				for (let n = 0; n < 12; n++)
 					assert.equal((await check(http, follows)).tier, 'TEAM');
 			} finally {
@@ -171,13 +197,13 @@ describe('never lies', () => {
 		const put = (text) => w.stack.rows(`UPDATE apps SET config = '${text.replaceAll("'", "''")}' WHERE slug = 'coditect'`);
 		await put(JSON.stringify(changed));
 		try {
-			await until('it is seen', async () => (await check(http, l)).features.telepathy === true, { within: 1000 });
+			await until('it is seen', async () => (await check(http, l)).features.telepathy === true, { within: 5000 });
 			for (let n = 0; n < 12; n++)
 				assert.equal((await check(http, l)).features.telepathy, true);
 		} finally {
 			await put(config);
 		}
-		await until('it is as it was', async () => (await check(http, l)).features.telepathy === undefined, { within: 1000 });
+		await until('it is as it was', async () => (await check(http, l)).features.telepathy === undefined, { within: 5000 });
 	});
 
 	test('nobody writes an answer into memcached: what is changed there is not believed', async () => {

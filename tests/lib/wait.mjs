@@ -20,6 +20,9 @@ export async function until(what, look, { within = 10_000, every = 25 } = {}) {
 	}
 }
 
+/** Until no day of UTC ends within so many seconds: for what is counted by the day. */
+export const sameDay = (seconds = 120) => until('no day ends soon', () => 86_400 - ((Date.now() / 1000) % 86_400) > seconds, { within: 1000 * (seconds + 30), every: 250 });
+
 /** Runs `work(item, index)` over items, `width` at a time; results in order. */
 export async function inParallel(items, width, work) {
 	const list = [...items];
