@@ -93,12 +93,15 @@ static bool start(
 	return true;
 }
 
+/* That of one who died comes first: what he had not stored waits in a file of his line. */
 static int free_slot(const struct children *c)
 {
-	for (int i = 0; i < QN_BOARD_WORKERS; i++)
-		if (c->worker[i].pid == 0)
-			return i;
-	return -1;
+	int first = -1;
+
+	for (int i = QN_BOARD_WORKERS - 1; i >= 0; i--)
+		if (c->worker[i].pid == 0 && (first < 0 || c->died[i] || !c->died[first]))
+			first = i;
+	return first;
 }
 
 static void clear_line(struct children *c, int slot, enum qn_stage stage)
@@ -123,6 +126,7 @@ static bool start_worker(struct children *c, int64_t now)
 		clear_line(c, slot, QN_STAGE_EMPTY);
 		return false;
 	}
+	c->died[slot] = false;
 	atomic_store(&c->board->worker[slot].pid, c->worker[slot].pid);
 	qn_board_count(c->board, QN_COUNT_WORKER_STARTS, 1);
 	qn_log(QN_DEBUG, "worker %d started as %d", slot, (int)c->worker[slot].pid);
@@ -334,6 +338,7 @@ static void bury_worker(struct children *c, int slot, int status, int64_t now)
 		qn_log(QN_WARNING, "worker failed at its start; the next starts in %d ms",
 		    (int)(c->young.pause_us / 1000));
 	}
+	c->died[slot] = !ended_well(status);
 	*k = (struct child){0};
 	clear_line(c, slot, QN_STAGE_EMPTY);
 }

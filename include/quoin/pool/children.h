@@ -29,6 +29,7 @@ struct children {
 	int listen_fd, signal_fd;
 	uint32_t gen;                          /* of the settings in `conf` */
 	struct child worker[QN_BOARD_WORKERS]; /* by line of the board */
+	bool died[QN_BOARD_WORKERS]; /* by line too: whoever was there last was cut short */
 	struct child listener;
 	int held;                                /* places that wait for `young` */
 	struct throttle young, listeners, forks; /* what failed: workers, the listener, fork(2) */
