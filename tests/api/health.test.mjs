@@ -3,7 +3,7 @@ import os from 'node:os';
 import { after, before, describe, test } from 'node:test';
 
 import { problem, setup } from '../lib/setup.mjs';
-import { until } from '../lib/wait.mjs';
+import { inParallel, until } from '../lib/wait.mjs';
 
 let t;
 before(async () => {
@@ -50,8 +50,9 @@ describe('health', () => {
 		} finally {
 			await t.stack.rows('ALTER ROLE quoin CONNECTION LIMIT -1', '-U', 'postgres');
 		}
-		await until('/health says 200', async () => (await t.http.get('/health')).status === 200);
-		await until('/ready says 200', async () => (await t.http.get('/ready')).status === 200);
+		// Each worker asks again by itself, after a rest.
+		for (const path of ['/health', '/ready'])
+			await until(`${path} says 200, whichever worker answers`, async () => (await inParallel(Array.from({ length: 32 }), 16, () => t.http.get(path))).every((r) => r.status === 200));
 	});
 
 	test('every app answers, and localhost is fig-nodes', async () => {

@@ -118,7 +118,7 @@ describe('keys that cannot be had', () => {
 				assert.equal(r.status, 200);
 				return performance.now() - begun;
 			});
-			assert.ok(Math.max(...others) < 1000, `somebody else waited ${Math.max(...others)} ms`);
+			assert.ok(Math.max(...others) < 3000, `somebody else waited ${Math.max(...others)} ms`);
 			const [r, ms] = await asking;
 			problem(r, 'signing-key-unknown');
 			assert.ok(ms < 6000, `${ms} ms`);
@@ -130,7 +130,7 @@ describe('keys that cannot be had', () => {
 			assert.equal(kept.jwks, false);
 			const again = performance.now();
 			problem(await me(await i.token('somebody', { after: 1 })), 'signing-key-unknown');
-			assert.ok(performance.now() - again < 1000, 'the next one waits for nothing');
+			assert.ok(performance.now() - again < 3000, 'the next one waits for nothing');
 			if (i !== closed && i !== badTls)
 				assert.equal(i.server.fetches, 1); // when the app was loaded, or now
 		});
@@ -145,7 +145,7 @@ describe('keys that cannot be had', () => {
 	test('good issuers did not suffer', async () => {
 		const from = performance.now();
 		assert.equal((await me(await t.issuer.token('fine'))).status, 200);
-		assert.ok(performance.now() - from < 1000);
+		assert.ok(performance.now() - from < 3000);
 	});
 
 	test('once the server is well and a minute has passed, tokens are taken', async () => {
@@ -192,7 +192,7 @@ describe('keys that change', () => {
 				if ((await me(oldToken)).status === 200)
 					return false;
 			return true;
-		}, { within: 3000 });
+		}, { within: 5000 });
 		problem(await me(oldToken), 'signing-key-unknown');
 	});
 
@@ -258,7 +258,7 @@ describe('keys that change', () => {
 				if ((await me(token)).status === 200)
 					return false;
 			return true;
-		}, { within: 3000 });
+		}, { within: 5000 });
 		problem(await me(token), 'token-issuer');
 	});
 });

@@ -243,7 +243,6 @@ describe('a server that does not take it', () => {
 		const waits = await becomes(id, 'queued');
 		assert.match(waits.error, /^EMAIL_SERVER: Couldn't connect/);
 		assert.equal(waits.wiped, false);
-		assert.match(await stack.ctl('mail', 'list', '--state', 'queued', '--app', 'fig-nodes'), new RegExp(`${id} .* queued .*verify-email ann@example\\.org EMAIL_SERVER: Couldn't connect`));
 		opened(s);
 		await s.up();
 		await becomes(id, 'sent', { attempts: 2 }); // by itself: the first back-off is two seconds
@@ -251,10 +250,12 @@ describe('a server that does not take it', () => {
 		await s.down();
 		const later = await send('bob@example.org');
 		await becomes(later, 'queued');
-		await s.up();
 		await stack.rows(`UPDATE jobs SET run_at = now() + interval '1 hour' WHERE unique_key = 'mail:${later}'`);
+		const { attempts } = await of(later);
+		assert.match(await stack.ctl('mail', 'list', '--state', 'queued', '--app', 'fig-nodes'), new RegExp(`${later} .* queued .*bob@example\\.org EMAIL_SERVER: Couldn't connect`));
+		await s.up();
 		await stack.ctl('mail', 'retry', later); // or by hand
-		await becomes(later, 'sent', { attempts: 2 });
+		await becomes(later, 'sent', { attempts: attempts + 1 });
 		assert.match(await refused('mail', 'retry', later), /is sent/);
 		assert.match(await refused('mail', 'retry', '01900000-0000-7000-8000-000000000000'), /Not Found/);
 	});
@@ -331,9 +332,9 @@ describe('a server that does not take it', () => {
 		const from = performance.now(), id = await send('ann@example.org');
 		const m = await becomes(id, 'queued');
 		assert.match(m.error, /^EMAIL_SERVER: Timeout was reached$/);
-		assert.ok(performance.now() - from < 5000);
+		assert.ok(performance.now() - from < 15_000);
 		const next = await send('bob@example.org');
-		await until('it was put off', async () => (await stack.one(`SELECT attempts = 0 AND run_at > now() + interval '5 s' FROM jobs WHERE unique_key = 'mail:${next}'`)) === 't');
+		await until('it was put off', async () => (await stack.one(`SELECT attempts = 0 AND run_at > now() + interval '1 s' FROM jobs WHERE unique_key = 'mail:${next}'`)) === 't');
 		assert.equal((await of(next)).attempts, 0);
 		assert.equal(s.lines.length, 0);
 		// a byte at a time is not fast either

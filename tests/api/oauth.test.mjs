@@ -723,7 +723,7 @@ describe('the user as Cue’s pages see him (C8-C10)', () => {
 		problem(await browser.post('/api/auth/logout', undefined, { headers: { origin: 'https://evil.example' } }), 'origin-refused');
 		assert.deepEqual(ok(await browser.post('/api/auth/logout', undefined, origin)), { message: 'Logged out successfully' });
 		assert.equal(browser.session, undefined);
-		await until('no worker takes it', async () => (await http.get('/api/auth/user', { headers: { cookie: `__Host-session=${was}` } })).code === 'not-authenticated', { within: 1000 });
+		await until('no worker takes it', async () => (await http.get('/api/auth/user', { headers: { cookie: `__Host-session=${was}` } })).code === 'not-authenticated', { within: 5000 });
 	});
 });
 

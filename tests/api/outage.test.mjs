@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { made } from '../lib/licences.mjs';
 import { Requests } from '../lib/requests.mjs';
 import { ok, problem, setup } from '../lib/setup.mjs';
-import { until } from '../lib/wait.mjs';
+import { inParallel, until } from '../lib/wait.mjs';
 
 let t, routes, requests, ann, bob, graph, execution;
 const superuser = ['-U', 'postgres'];
@@ -70,7 +70,7 @@ describe('the database takes no connections', () => {
 			for (const route of routes) {
 				const from = performance.now();
 				const r = await call(route, ann.as);
-				assert.ok(performance.now() - from < 5000, `${route.id} took ${performance.now() - from} ms`);
+				assert.ok(performance.now() - from < 10_000, `${route.id} took ${performance.now() - from} ms`);
 				if (alone.has(route.id)) {
 					assert.equal(r.status, 200, `${route.id}: ${r}`);
 					continue;
@@ -96,10 +96,9 @@ describe('the database takes no connections', () => {
 		} finally {
 			await t.stack.rows('ALTER ROLE quoin CONNECTION LIMIT -1', ...superuser);
 		}
-		await until('it is well again', async () => (await t.http.get('/ready')).status === 200, { within: 5000 });
+		// Each worker asks again by itself, after a rest.
+		await until('it is well again, whichever worker answers', async () => (await inParallel(Array.from({ length: 32 }), 16, () => ann.as.get(graph.path))).every((r) => r.status === 200));
 		assert.equal(await digest(), was);
-		for (let i = 0; i < 12; i++) // whichever worker
-			ok(await ann.as.get(graph.path));
 	});
 });
 
@@ -167,7 +166,7 @@ describe('every write fails in its transaction', () => {
 		await failing('PERFORM pg_sleep(60); RETURN NULL', async () => {
 			const from = performance.now();
 			const r = await ann.as.put(graph.path, { data: { slow: 1 } });
-			assert.ok(performance.now() - from < 10_000, `${performance.now() - from} ms`);
+			assert.ok(performance.now() - from < 20_000, `${performance.now() - from} ms`);
 			assert.equal(r.status, 503, String(r));
 			problem(r, 'try-later', 'uncertain');
 			ok(await ann.as.get(graph.path));

@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { generateSync } from 'otplib';
 
+import { hold, more } from '../lib/attempts.mjs';
 import { Passkey } from '../lib/authenticator.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
 import { ok, problem } from '../lib/setup.mjs';
@@ -204,8 +205,11 @@ describe('signing in with one alone', () => {
 		await other.as.delete(`${KEYS}/${other.made.passkey.id}`);
 		problem(await login(other.key.get(await askLogin())), 'invalid-passkey');
 		await forget();
+		const from = performance.now();
 		const answers = await inParallel(Array.from({ length: 105 }), 8, async () => (await http.post(`${KEYS}/login/options`)).code ?? 200);
-		assert.equal(answers.filter((a) => a === 200).length, 100);
+		const n = answers.filter((a) => a === 200).length;
+		assert.ok(n >= 100 && n <= 100 + more(from), `${n} were answered`);
+		await hold(stack);
 		problem(await http.post(`${KEYS}/login/options`), 'too-many-attempts');
 		await forget();
 		const third = await owner();
@@ -266,8 +270,10 @@ describe('as the second factor', () => {
 		const token = await waiting(who);
 		for (let n = 0; n < 5; n++)
 			problem(await factor(token, {}), 'invalid-passkey');
+		await hold(stack);
 		problem(await factor(token, {}), 'too-many-attempts');
 		await inParallel(Array.from({ length: 100 }), 8, () => http.post(`${MFA}/passkey/options`, { mfa_token: token }));
+		await hold(stack);
 		problem(await http.post(`${MFA}/passkey/options`, { mfa_token: token }), 'too-many-attempts');
 		await forget();
 	});

@@ -7,6 +7,7 @@ import net from 'node:net';
 import process from 'node:process';
 import { after, before, describe, test } from 'node:test';
 
+import { hold, more } from '../lib/attempts.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { Stack } from '../lib/stack.mjs';
@@ -139,6 +140,7 @@ describe('login', () => {
 		const eve = await stack.account(APP, address());
 		for (let n = 0; n < 5; n++)
 			problem(await login({ ...eve, password: `Wrong-guess-no-${n}` }), 'invalid-credentials');
+		await hold(stack);
 		const r = await login(eve);
 		problem(r, 'too-many-attempts');
 		assert.ok(Number(r.headers['retry-after']) >= 1);
@@ -165,12 +167,13 @@ describe('login', () => {
 
 	test('two hundred guesses at once: five are looked at, each is counted', async () => {
 		const mallory = await stack.account(APP, address());
+		const from = performance.now();
 		const answers = await inParallel(Array.from({ length: 200 }), 20, async (_, n) => (await login({ ...mallory, password: `Parallel-guess-${n}` })).status);
 		const seen = Object.groupBy?.(answers, (s) => s) ?? answers.reduce((o, s) => ({ ...o, [s]: [...(o[s] ?? []), s] }), {});
-		assert.ok((seen[401]?.length ?? 0) + (seen[503]?.length ?? 0) <= 5, JSON.stringify(Object.fromEntries(Object.entries(seen).map(([k, v]) => [k, v.length]))));
+		assert.ok((seen[401]?.length ?? 0) + (seen[503]?.length ?? 0) <= 5 + more(from), JSON.stringify(Object.fromEntries(Object.entries(seen).map(([k, v]) => [k, v.length]))));
 		const subject = createHash('sha256').update(`password\n${mallory.email}\n127.0.0.1`).digest('hex');
 		const [[tried, refused]] = await stack.rows(`SELECT tried, refused FROM attempts WHERE subject = '\\x${subject}'`);
-		assert.equal(Number(tried), 5);
+		assert.ok(Number(tried) >= 5 && Number(tried) <= 5 + more(from), tried);
 		assert.ok(Number(tried) + Number(refused) <= 200);
 		await stack.rows('DELETE FROM attempts');
 	});
@@ -235,7 +238,7 @@ describe('refresh', () => {
 		ok(await me(bearer(third.access_token)));
 		problem(await refresh(first.refresh_token), 'invalid-refresh-token');
 		problem(await refresh(third.refresh_token), 'invalid-refresh-token');
-		await until('the access token is refused', async () => (await me(bearer(third.access_token))).status === 401, { within: 1000 });
+		await until('the access token is refused', async () => (await me(bearer(third.access_token))).status === 401, { within: 5000 });
 		assert.equal(await stack.one(`SELECT count(*) FROM audit_logs WHERE action = 'session.reused' AND user_id = '${ada.id}'`), '1');
 	});
 
@@ -266,7 +269,7 @@ describe('the end of a session', () => {
 			if ((await me(how)).status !== 401)
 				return false;
 		return true;
-	}, { within: 1000 });
+	}, { within: 5000 });
 
 	test('logout ends this one only (C9)', async () => {
 		const [a, b] = [await signIn(ada), await signIn(ada)];
@@ -365,7 +368,7 @@ describe('a browser', () => {
 		ok(r);
 		assert.equal(cookieOf(r).value, '');
 		assert.match(cookieOf(r).line, /Max-Age=0/);
-		await until('it is refused', async () => (await me(withCookie(cookie))).code === 'not-authenticated', { within: 1000 });
+		await until('it is refused', async () => (await me(withCookie(cookie))).code === 'not-authenticated', { within: 5000 });
 	});
 });
 
@@ -455,7 +458,7 @@ describe('copies of sessions in memcached', () => {
 				if ((await me(withCookie(cookie))).status !== 401)
 					return false;
 			return true;
-		}, { within: 1000 });
+		}, { within: 5000 });
 	});
 });
 

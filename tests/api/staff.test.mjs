@@ -54,7 +54,7 @@ describe('staff', () => {
 				if ((await ann.as.get('/api/v1/me')).code !== 'account-suspended')
 					return false;
 			return true;
-		}, { within: 1500 });
+		}, { within: 5000 });
 		ok(await boss.as.post(`/api/v1/admin/users/${ann.id}/unsuspend`));
 		await until('she is in again', async () => (await ann.as.get('/api/v1/me')).status === 200);
 		problem(await boss.as.post(`/api/v1/admin/users/${boss.id}/suspend`), 'conflict');
@@ -67,7 +67,7 @@ describe('staff', () => {
 		const ben = await account('ben');
 		ok(await ben.as.get('/api/v1/me'));
 		ok(await boss.as.post(`/api/v1/admin/users/${ben.id}/sign-out`));
-		await until('he is out', async () => (await ben.as.get('/api/v1/me')).status === 401, { within: 1500 });
+		await until('he is out', async () => (await ben.as.get('/api/v1/me')).status === 401, { within: 5000 });
 	});
 
 	test('nobody else is: not support, not a key, not who was one', async () => {
@@ -91,7 +91,7 @@ describe('staff', () => {
 				if ((await cy.as.get('/api/v1/admin/users')).status !== 403)
 					return false;
 			return true;
-		}, { within: 1500 });
+		}, { within: 5000 });
 		assert.ok((await stack.ctl('user', 'list', '--app', APP, cy.email)).includes(cy.id));
 	});
 });

@@ -71,6 +71,9 @@ const becomes = (h, what, look) => until(what, async () => {
 const due = (h) => t.stack.rows(`UPDATE webhook_deliveries SET next_at = now() WHERE endpoint_id = '${h.id}' AND state = 'pending';
 	UPDATE webhook_endpoints SET rest_until = '-infinity' WHERE id = '${h.id}'; NOTIFY quoin_jobs`);
 
+/** What waits for its next attempt waits longer than any test takes. */
+const later = (h) => t.stack.rows(`UPDATE webhook_deliveries SET next_at = now() + interval '1 hour' WHERE endpoint_id = '${h.id}' AND state = 'pending'`);
+
 describe('endpoints', () => {
 	test('are added, shown without their secret, changed, paused, removed; each change is in the audit log', async () => {
 		for (const [as, base, chain] of [[ann.as, of(org), org.id], [boss.as, ADMIN, null]]) {
@@ -334,6 +337,7 @@ describe('a delivery', () => {
 			status = 500;
 			await emit('licence.created', { organization });
 			const late = await becomes(h, 'tried', (x) => x.response_status === 500);
+			await later(h);
 			await emit('licence.renewed', { organization });
 			const [behind] = await deliveries(h);
 			assert.deepEqual([behind.state, behind.type, behind.next_at], ['waiting', 'licence.renewed', null]);
@@ -378,6 +382,7 @@ describe('order', () => {
 		const h = await hook(r, { events: ['licence.created', 'licence.renewed', 'licence.revoked'] }, { base: ADMIN, as: boss.as });
 		await emit('licence.created', { data: { n: 1 } });
 		await becomes(h, 'the first has failed', (d) => d.response_status === 500);
+		await later(h);
 		await emit('licence.renewed', { data: { n: 2 } });
 		await emit('licence.revoked', { data: { n: 3 } });
 		await emit('licence.created', { organization: other.id, data: { n: 4 } });
@@ -434,10 +439,9 @@ describe('a receiver', () => {
 		const d = await becomes(h, 'it has failed', (x) => x.error !== null);
 		assert.deepEqual([d.state, d.response_status, d.response_body], ['pending', null, null]);
 		assert.match(d.error, /connect/i);
-		for (let n = 1; n < 10; n++)
-			await emit('device.added', { data: { n } });
-		// Of another subject: it is due, and yet does not try a receiver that was not there a second ago.
-		await emit('device.added', { organization: null, user: bob.id, data: { n: 100 } });
+		// The last is of another subject: it is due, and yet does not try a receiver that was not there a second ago.
+		const waiting = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => emitSql('device.added', { data: { n } }));
+		await t.stack.rows([...waiting, emitSql('device.added', { organization: null, user: bob.id, data: { n: 100 } })].join(';'));
 		for (let n = 1; n <= 3; n++) {
 			const rest = await t.stack.one(`SELECT extract(epoch FROM rest_until - now())::int FROM webhook_endpoints WHERE id = '${h.id}'`);
 			assert.ok(Number(rest) > 0 && Number(rest) <= 5 * 2 ** (n - 1), `${rest} s`);
@@ -513,7 +517,7 @@ describe('a receiver', () => {
 		await emit('invoice.paid');
 		const d = await becomes(h, 'delivered', (x) => x.state === 'delivered');
 		assert.equal(d.response_body, 'x'.repeat(1024));
-		assert.ok(d.duration_ms < 5000);
+		assert.ok(d.duration_ms < 20_000);
 	});
 
 	test('that leads elsewhere is not followed (T24)', async () => {
