@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { ok, problem } from '../lib/setup.mjs';
 import { Shop } from '../lib/shop.mjs';
 import { Stack } from '../lib/stack.mjs';
-import { until } from '../lib/wait.mjs';
+import { sameDay, until } from '../lib/wait.mjs';
 
 const stack = Stack.attach();
 let shop, stripe;
@@ -263,6 +263,7 @@ describe('use that is paid for by the meter (D28)', () => {
 		const use = (n) => stack.rows(`SELECT meter_take(app_id, id, NULL, 'commands', ${n}) FROM users WHERE id = '${u.id}'`);
 		const report = () => shop.report();
 		const told = (meter) => [...stripe.meterEvents.values()].filter((e) => e.event_name === meter).map((e) => Number(e.payload.value));
+		await sameDay();
 		await use(5); // as long as it costs nothing
 		await shop.hasPlan(u, 'free');
 		const s = await shop.subscribed(u, metered);

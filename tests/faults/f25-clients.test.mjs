@@ -4,7 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import net from 'node:net';
 import path from 'node:path';
 
-import { fault, kinds, ms, seconds, times } from '../lib/fault.mjs';
+import { fault, kinds, ms, seconds, slack, times } from '../lib/fault.mjs';
 import { fcgiExchange, fcgiReply, fcgiRequest } from '../lib/fcgi.mjs';
 import { ok } from '../lib/setup.mjs';
 import { inParallel, until } from '../lib/wait.mjs';
@@ -78,7 +78,7 @@ fault('F25', 'clients that hang up during upload and download: nothing by half, 
 			await fcgiExchange(socket, Buffer.concat(Object.values(fcgiRequest('GET', graph.path, { token: owner.token }))), { most: Math.floor(p * data.length) + 1 });
 		}
 	});
-	await until('every worker is at rest or at work', () => copy.board().every((w) => w.stage === 'idle' || w.since < 0.5), { within: 5000 });
+	await until('every worker is at rest or at work', () => copy.board().every((w) => w.stage === 'idle' || w.since < 0.5), { within: 15_000 });
 
 	const rows = new Map((await copy.sql(`SELECT d.name, encode(sha256(convert_to(v.data::text, 'UTF8')), 'hex') FROM documents d JOIN document_versions v ON v.document_id = d.id WHERE d.workspace_id = '${ws.id}'`)).map(([name, sum]) => [name, sum]));
 	rows.delete('large');
@@ -106,7 +106,6 @@ fault('F26', 'silent and slow clients at a worker’s socket: freed within 5 s, 
 	const { copy, users } = b;
 	const socket = path.join(copy.run, 'api.sock');
 	const limit = Number(copy.settings.QUOIN_READ_TIMEOUT_S ?? 5) * 1000;
-	const slack = 500;
 	const never = `never ${randomUUID()}`;
 	const whole = fcgiRequest('POST', '/api/v1/workspaces', { token: users[0].token, body: JSON.stringify({ name: never }) });
 	const workers = copy.workers();
@@ -150,7 +149,7 @@ fault('F26', 'silent and slow clients at a worker’s socket: freed within 5 s, 
 	await ledger.during(30);
 	const meanwhile = ledger.since(at);
 	assert.equal(meanwhile.failed, 0, kinds(meanwhile.bad));
-	assert.ok(meanwhile.slowest < 2000, `somebody waited ${meanwhile.slowest} ms`);
+	assert.ok(meanwhile.slowest < 2000 + slack(), `somebody waited ${meanwhile.slowest} ms`);
 
 	// And those that a deadline for each read would not end.
 	const more = {
@@ -171,7 +170,7 @@ fault('F26', 'silent and slow clients at a worker’s socket: freed within 5 s, 
 	figures[`${crowd.length} at once`] = Math.max(...crowd.slice(0, copy.wanted('api')));
 
 	for (const [name, took] of Object.entries(figures))
-		assert.ok(took <= limit + slack, `${name}: freed after ${took} ms`);
+		assert.ok(took <= limit + 500 + slack(), `${name}: freed after ${took} ms`);
 	assert.deepEqual(copy.workers(), workers, 'a worker was replaced');
 	assert.equal(await copy.value(`SELECT count(*) FROM workspaces WHERE name = '${never}'`), '0');
 	ok(await users[0].as.get('/api/v1/workspaces'));

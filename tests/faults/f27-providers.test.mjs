@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { fault, kinds, median, ms, times } from '../lib/fault.mjs';
+import { fault, kinds, median, ms, slack, times } from '../lib/fault.mjs';
 import { Browser, Idp } from '../lib/idp.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -103,7 +103,7 @@ fault('F27', 'providers down, slow, endless, circular, of a false name: nobody e
 	}
 	// Two of them take all of the deadline; they may have waited for one another.
 	const slowest = Math.max(...landed.map((l) => l.ms));
-	assert.ok(slowest <= 2 * DEADLINE_MS + 1000, `a sign-in took ${slowest} ms`);
+	assert.ok(slowest <= 2 * DEADLINE_MS + 1000 + slack(), `a sign-in took ${slowest} ms`);
 	const taken = Math.max(all['token-flood'].sent, all['keys-flood'].sent);
 	assert.ok(taken < 16 << 20, `${taken} bytes were sent before anybody hung up`); // what the sockets hold is more than what was read
 	assert.equal(all.untrusted.calls.length, 0, 'something was said over an unverified connection');
@@ -113,7 +113,7 @@ fault('F27', 'providers down, slow, endless, circular, of a false name: nobody e
 	const failed = [...since.bad, ...callers.failed(at)];
 	assert.equal(failed.length, 0, kinds(failed));
 	const others = callers.notes.filter((n) => n.at >= at && /session|token|api_key/.test(n.what)).map((n) => n.ms);
-	assert.ok(since.slowest < 2000 && Math.max(...others) < 2000, `somebody else waited ${since.slowest} ms, ${Math.max(...others)} ms`);
+	assert.ok(Math.max(since.slowest, ...others) < 2000 + slack(), `somebody else waited ${since.slowest} ms, ${Math.max(...others)} ms`);
 	return {
 		'sign-ins that failed as they should': landed.length - landed.filter((l) => l.name === 'good').length, 'slowest of them': ms(slowest),
 		'failed requests of others': 0, 'a document read takes': `${ms(usual)} before, ${ms(since.median)} meanwhile, at most ${ms(since.slowest)}`, 'slowest of the callers': ms(Math.max(...others)),

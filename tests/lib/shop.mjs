@@ -77,7 +77,7 @@ export class Shop {
 		await this.sendAll(this.stripe.complete(await this.checkout(user, price, more)));
 		const customer = org ? await this.customer(org, 'organization_id') : await this.customer(user);
 		const [s] = this.stripe.subscriptionsOf(customer).slice(-1);
-		await until('the subscription is known', () => this.stack.one(`SELECT 1 FROM subscriptions WHERE stripe_subscription_id = '${s.id}' AND EXISTS (SELECT 1 FROM invoices WHERE stripe_invoice_id = '${s.latest_invoice}')`));
+		await until('the subscription is known', () => this.stack.one(`SELECT 1 FROM subscriptions WHERE stripe_subscription_id = '${s.id}' AND EXISTS (SELECT 1 FROM invoices WHERE stripe_invoice_id = '${s.latest_invoice}')`), { within: 30_000 });
 		return s;
 	}
 
@@ -95,11 +95,11 @@ export class Shop {
 			if (is !== plan)
 				throw new Error(`it is ${is}`);
 			return true;
-		}, { within: 20_000 });
+		}, { within: 30_000 });
 	}
 
 	/** All that was sent is applied. */
-	applied(within = 30_000) {
+	applied(within = 60_000) {
 		return until('all events are applied', async () => (await this.stack.one("SELECT count(*) FROM billing_events WHERE applied_at IS NULL")) === '0', { within });
 	}
 
@@ -110,7 +110,7 @@ export class Shop {
 
 	async report() {
 		await this.beginReport();
-		await until('use was reported', async () => (await this.stack.one("SELECT count(*) FROM jobs WHERE kind = 'billing.usage' AND run_at < now() + interval '5 min'")) === '0', { within: 20_000 });
+		await until('use was reported', async () => (await this.stack.one("SELECT count(*) FROM jobs WHERE kind = 'billing.usage' AND run_at < date_trunc('hour', now()) + interval '1 hour'")) === '0', { within: 30_000 }); // the next is at the full hour
 	}
 
 	/** Subjects of the mail that somebody got, once no mail is on its way. */

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Calls `look` until it returns something true, which is returned; throws with what it saw last. */
-export async function until(what, look, { within = 10_000, every = 25 } = {}) {
+export async function until(what, look, { within = 20_000, every = 25 } = {}) {
 	const end = Date.now() + within;
 	let last, error;
 	for (;;) {
