@@ -55,8 +55,8 @@ describe('webhooks', () => {
 				assert.equal(r.status, 400);
 			}
 		assert.equal(await stack.one(`SELECT count(*) FROM billing_events WHERE id = '${e.id}'`), '0');
-		// and what the SDK itself accepts: 299 s old, and one good signature among others
-		ok(await shop.send(e, { payload, header: stripe.sign(payload, { timestamp: s - 299 }) }));
+		// and what the SDK itself accepts: nearly 300 s old, and one good signature among others
+		ok(await shop.send(e, { payload, header: stripe.sign(payload, { timestamp: Math.floor(Date.now() / 1000) - 290 }) }));
 		const two = event();
 		const text = JSON.stringify(two);
 		ok(await shop.send(two, { payload: text, header: `${stripe.sign(text).replace(',v1=', `,v1=${'0'.repeat(64)},v1=`)},v0=x` }));

@@ -48,7 +48,7 @@ describe('docs', () => {
 		assert.deepEqual(verify(headers(), body, secret), JSON.parse(body));
 		const other = headers(new Date(), `whsec_${randomBytes(32).toString('base64')}`)['webhook-signature'];
 		assert.deepEqual(verify({ ...headers(), 'webhook-signature': `${other} v1a,x ${headers()['webhook-signature']}` }, body, secret), JSON.parse(body));
-		for (const [h, b] of [[headers(), `${body} `], [{ ...headers(), 'webhook-id': 'another' }, body], [headers(new Date(Date.now() - 301_000)), body], [headers(new Date(Date.now() + 301_000)), body],
+		for (const [h, b] of [[headers(), `${body} `], [{ ...headers(), 'webhook-id': 'another' }, body], [headers(new Date(Date.now() - 301_000)), body], [headers(new Date(Date.now() + 330_000)), body],
 			[{ ...headers(), 'webhook-signature': other }, body], [{ ...headers(), 'webhook-signature': undefined }, body], [{ ...headers(), 'webhook-timestamp': 'x' }, body], [{}, body]])
 			assert.throws(() => verify(h, b, secret), /too old|not signed/);
 	});
