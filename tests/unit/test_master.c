@@ -88,7 +88,7 @@ static void take_turn(const struct qn_child *child)
 {
 	struct qn_turns turns;
 
-	qn_turns_init(&turns, child->board, child->slot, 2);
+	qn_turns_init(&turns, QN_TURN_HASH, child->board, child->slot, 2);
 	if (qn_turn_take(&turns) != QN_OK)
 		_exit(3);
 }
@@ -703,10 +703,10 @@ static void turn_of_the_dead_is_free_again(void **state)
 	start_and_wait(r, 2);
 	for (int i = 0; i < 3; i++) {
 		int fd = ask(r, 't');
-		UNTIL(r->board->seat[0] != 0);
-		kill(r->board->worker[r->board->seat[0] - 1].pid, SIGKILL);
+		UNTIL(r->board->turns[QN_TURN_HASH].seat[0] != 0);
+		kill(r->board->worker[r->board->turns[QN_TURN_HASH].seat[0] - 1].pid, SIGKILL);
 		assert_int_equal(answer(fd), 0);
-		UNTIL(r->board->seat[0] == 0 && up(r) == 2);
+		UNTIL(r->board->turns[QN_TURN_HASH].seat[0] == 0 && up(r) == 2);
 	}
 	assert_int_equal(counted(r, QN_COUNT_WORKER_DEATHS), 3);
 	assert_int_equal(stop(r), 0);
