@@ -8,17 +8,27 @@
 
 #include "quoin/base/clock.h"
 
-/* Hashing is over soon: of two workers the second waits rather than refuse. A call out may last. */
-void qn_turns_init(struct qn_turns *t, enum qn_turn kind, struct qn_board *b, int slot, int workers)
+/* Hashing keeps a core busy, a call out only a worker. */
+static int seats_of(enum qn_turn kind, int workers)
 {
-	int seats = workers < 2 ? 1 : workers / 2, others = workers - seats;
-	int queue = kind == QN_TURN_HASH && others < 2 ? others : others - 1;
+	int seats = kind == QN_TURN_HASH ? workers / 2 : workers - 1;
 
 	if (seats > QN_BOARD_SEATS)
-		seats = QN_BOARD_SEATS;
-	if (queue < 0)
-		queue = 0;
-	*t = (struct qn_turns){b, kind, slot, seats, queue};
+		return QN_BOARD_SEATS;
+	return seats < 1 ? 1 : seats;
+}
+
+/* Of two workers the second waits rather than refuse. */
+void qn_turns_init(struct qn_turns *t, enum qn_turn kind, struct qn_board *b, int slot, int workers)
+{
+	int seats = seats_of(kind, workers), others = workers - seats;
+
+	*t = (struct qn_turns){.board = b,
+	    .kind = kind,
+	    .slot = slot,
+	    .seats = seats,
+	    .queue = others < 2 ? others : others - 1,
+	    .wait_ms = kind == QN_TURN_HASH ? QN_TURN_WAIT_MS : QN_TURN_CALL_WAIT_MS};
 }
 
 /* The board is shared between processes: no FUTEX_PRIVATE_FLAG. */
@@ -62,7 +72,7 @@ static int waiting(const struct qn_turns *t)
 static bool wait_for_seat(const struct qn_turns *t)
 {
 	struct qn_board_turns *turns = &t->board->turns[t->kind];
-	int64_t until = qn_mono_us() + QN_TURN_WAIT_MS * INT64_C(1000);
+	int64_t until = qn_mono_us() + t->wait_ms * INT64_C(1000);
 
 	for (;;) {
 		uint32_t freed = atomic_load(&turns->freed);
