@@ -12,6 +12,10 @@
 	"u.email, coalesce(o.name, u.display_name) AS name FROM billing_customers c " \
 	"LEFT JOIN organizations o ON o.id = c.organization_id " \
 	"LEFT JOIN LATERAL billing_addressee(c) b ON true LEFT JOIN users u ON u.id = b.user_id "
+/* Stripe forgets a key after 24 hours (docs.stripe.com/api/idempotent_requests). */
+#define LOST \
+	"(c.stripe_customer_id IS NULL AND coalesce(c.making_at < clock_timestamp() - interval '20 hours', false)) " \
+	"AS making_lost, "
 #define SEAT_PRICE \
 	"(SELECT s.price FROM plan_prices s WHERE s.app_id = p.app_id AND s.plan = p.plan " \
 	"AND s.interval = p.interval AND s.per = 'seat' AND p.per = 'plan' ORDER BY s.price LIMIT 1) AS seat_price"
@@ -48,10 +52,13 @@
 	X(BILLING_CUSTOMER_CLAIM, WRITE, 4, \
 	    "SELECT k.id, k.stripe_customer_id FROM billing_customer($4, $1, $2, $3) k") \
 	X(BILLING_CUSTOMER_FIND, FRESH, 3, \
-	    "SELECT c.id, c.stripe_customer_id, " WHO "WHERE " OF_PAYER \
+	    "SELECT c.id, c.stripe_customer_id, " LOST WHO "WHERE " OF_PAYER \
 	    " AND c.stripe_customer_id IS NOT NULL") \
 	X(BILLING_CUSTOMER_WHO, FRESH, 1, \
-	    "SELECT c.id, c.stripe_customer_id, " WHO "WHERE c.id = $1") \
+	    "SELECT c.id, c.stripe_customer_id, " LOST WHO "WHERE c.id = $1") \
+	X(BILLING_CUSTOMER_MAKING, WRITE, 1, \
+	    "UPDATE billing_customers SET making_at = coalesce(making_at, clock_timestamp()) WHERE id = $1 " \
+	    "AND stripe_customer_id IS NULL") \
 	X(BILLING_CUSTOMER_NAME, WRITE, 2, \
 	    "UPDATE billing_customers SET stripe_customer_id = coalesce(stripe_customer_id, $2) WHERE id = $1 " \
 	    "RETURNING stripe_customer_id") \
@@ -148,6 +155,7 @@ static const struct qn_field question_fields[] = {
 };
 static const struct qn_object question_object =
     QN_OBJECT("BillingQuestion", struct billing_question, question_fields);
+    QN_FIELD(struct billing_customer, making_lost, BOOL, 0, 0, 0, "Its making had no answer."),
 
 static const struct qn_field news_fields[] = {
     TEXT(struct billing_news, template, "Which mail."),
@@ -363,6 +371,13 @@ enum qn_err billing_customers_look(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(
+enum qn_err billing_customer_making(struct qn_db *db, struct qn_arena *a, const char *id)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_MAKING, &rows, qn_a_str(id));
+}
+
 	    db, a, billing_set, BILLING_CUSTOMERS_LOOK, &rows, qn_a_str(app), qn_a_str(user)));
 	*ret_n = qn_rows_i64(rows, 0, 0);
 	return QN_OK;

@@ -39,11 +39,18 @@ export function parseForm(text) {
 
 const any = Symbol('any names');
 const page = { limit: 'int', expand: ['string'], starting_after: 'string', ending_before: 'string' };
+const PRORATES = ['create_prorations', 'always_invoice', 'none'];
+const ENDS = ['cancel', 'none', 'release', 'renew'];
+const PHASE = {
+	start_date: 'int', end_date: 'int', iterations: 'int', proration_behavior: PRORATES, items: [{ price: 'string', quantity: 'int', tax_rates: ['string'] }],
+	discounts: [{ coupon: 'string', discount: 'string', promotion_code: 'string' }], default_tax_rates: ['string'], metadata: any,
+};
 // What each address takes. A name that is not here is refused, as Stripe does.
 const TAKES = {
 	'POST /v1/customers': { email: 'string', name: 'string', metadata: any },
 	'POST /v1/customers/{id}': { email: 'string', name: 'string', metadata: any },
 	'GET /v1/customers': { ...page, email: 'string' },
+	'GET /v1/customers/search': { query: 'string', limit: 'int', page: 'string', expand: ['string'] },
 	'POST /v1/checkout/sessions': {
 		mode: ['payment', 'subscription', 'setup'], customer: 'string', client_reference_id: 'string', payment_method_types: ['string'],
 		line_items: [{ price: 'string', quantity: 'int' }], success_url: 'url', cancel_url: 'url', metadata: any, allow_promotion_codes: 'bool',
@@ -59,9 +66,13 @@ const TAKES = {
 	'GET /v1/subscriptions/{id}': { expand: ['string'] },
 	'POST /v1/subscriptions/{id}': {
 		cancel_at_period_end: 'bool', items: [{ id: 'string', price: 'string', quantity: 'int', deleted: 'bool' }],
-		proration_behavior: ['create_prorations', 'always_invoice', 'none'], metadata: any, expand: ['string'],
+		proration_behavior: PRORATES, metadata: any, expand: ['string'],
 	},
 	'DELETE /v1/subscriptions/{id}': {},
+	'POST /v1/subscription_schedules': { from_subscription: 'string', customer: 'string', phases: [PHASE], end_behavior: ENDS, metadata: any, expand: ['string'] },
+	'GET /v1/subscription_schedules/{id}': { expand: ['string'] },
+	'POST /v1/subscription_schedules/{id}': { phases: [PHASE], end_behavior: ENDS, proration_behavior: PRORATES, metadata: any, expand: ['string'] },
+	'POST /v1/subscription_schedules/{id}/release': { preserve_cancel_date: 'bool', expand: ['string'] },
 	'GET /v1/invoices': { ...page, customer: 'string', subscription: 'string', status: 'string' },
 	'GET /v1/payment_intents': { ...page, customer: 'string' },
 	'GET /v1/disputes': { ...page, payment_intent: 'string', charge: 'string' },
@@ -116,7 +127,8 @@ export class StripeDouble {
 		this.failures = [];
 		this.kept = new Map();
 		this.held = new Set();
-		for (const kind of ['customers', 'prices', 'sessions', 'subscriptions', 'invoices', 'payments', 'charges', 'disputes', 'meterEvents', 'events'])
+		this.searchable = new Set();
+		for (const kind of ['customers', 'prices', 'sessions', 'subscriptions', 'schedules', 'invoices', 'payments', 'charges', 'disputes', 'meterEvents', 'events'])
 			this[kind] = new Map();
 	}
 
@@ -148,6 +160,17 @@ export class StripeDouble {
 	/** The next `times` requests that match fail so: a status; 'cut' before or 'cut-after' the effect; 'hang-after' it. */
 	fail(match, how, times = 1, headers = {}) {
 		this.failures.push({ match, how, times, headers });
+	}
+
+	/** A day has passed: Stripe knows no Idempotency-Key of before. */
+	forget() {
+		this.kept.clear();
+	}
+
+	/** Search has caught up: it knows the customers of now. */
+	index() {
+		for (const c of this.customers.values())
+			this.searchable.add(c.id);
 	}
 
 	asked(match) {
@@ -223,17 +246,19 @@ export class StripeDouble {
 	#answer(method, path, params) {
 		const parts = path.split('/');
 		const plain = TAKES[`${method} ${path}`];
-		const takes = plain ?? TAKES[`${method} ${parts.slice(0, -1).join('/')}/{id}`];
+		const shape = plain ? path : [`${parts.slice(0, -1).join('/')}/{id}`, `${parts.slice(0, -2).join('/')}/{id}/${parts.at(-1)}`].find((x) => TAKES[`${method} ${x}`]);
+		const takes = TAKES[`${method} ${shape}`];
 		if (!takes)
 			throw new Refusal(404, undefined, `Unrecognized request URL (${method}: ${path})`);
 		const wrong = fault(takes, params);
 		if (wrong)
 			throw new Refusal(400, 'parameter_unknown', wrong);
-		const name = plain ? undefined : parts.at(-1);
-		switch (`${method} ${plain ? path : `${parts.slice(0, -1).join('/')}/{id}`}`) {
+		const name = parts[shape.split('/').indexOf('{id}')];
+		switch (`${method} ${shape}`) {
 		case 'POST /v1/customers': return this.#keep('customers', { id: id('cus'), object: 'customer', created: now(), email: null, name: null, metadata: {}, ...params });
 		case 'POST /v1/customers/{id}': return Object.assign(this.#get('customers', name), params);
 		case 'GET /v1/customers': return this.#list('customers', params, (c) => !params.email || c.email === params.email);
+		case 'GET /v1/customers/search': return this.#search(params);
 		case 'POST /v1/checkout/sessions': return this.#session(params);
 		case 'GET /v1/checkout/sessions': return this.#list('sessions', params);
 		case 'POST /v1/billing_portal/sessions': return this.#portal(params);
@@ -242,6 +267,10 @@ export class StripeDouble {
 		case 'GET /v1/subscriptions/{id}': return this.#shown(this.#get('subscriptions', name), params.expand);
 		case 'POST /v1/subscriptions/{id}': return this.#shown(this.#change(this.#get('subscriptions', name), params), params.expand);
 		case 'DELETE /v1/subscriptions/{id}': return this.#shown(this.#end(this.#get('subscriptions', name)), []);
+		case 'POST /v1/subscription_schedules': return this.#schedule(params);
+		case 'GET /v1/subscription_schedules/{id}': return structuredClone(this.#get('schedules', name));
+		case 'POST /v1/subscription_schedules/{id}': return this.#phase(this.#get('schedules', name), params);
+		case 'POST /v1/subscription_schedules/{id}/release': return this.#release(this.#get('schedules', name));
 		case 'GET /v1/invoices': return this.#list('invoices', params);
 		case 'GET /v1/payment_intents': return this.#list('payments', params);
 		case 'GET /v1/disputes': return this.#list('disputes', params, (d) => (!params.payment_intent || d.payment_intent === params.payment_intent) && (!params.charge || d.charge === params.charge));
@@ -269,6 +298,15 @@ export class StripeDouble {
 		return { object: 'list', url: '/', has_more: all.length > limit, data: all.slice(0, limit).map((o) => this.#shown(o, params.expand?.map((e) => e.replace(/^data\./, '')))) };
 	}
 
+	/** Finds what was made before the last index(): "metadata['a']:'b' AND metadata['c']:'d'" is all it knows of Stripe's language. */
+	#search({ query, limit }) {
+		const clauses = (query ?? '').split(' AND ').map((c) => /^metadata\['(\w+)'\]:'([^']*)'$/.exec(c));
+		if (clauses.includes(null))
+			throw new Refusal(400, undefined, `We were unable to parse your search query: ${query}`);
+		const all = [...this.customers.values()].reverse().filter((o) => this.searchable.has(o.id) && clauses.every(([, k, v]) => o.metadata[k] === v));
+		return { object: 'search_result', url: '/v1/customers/search', has_more: false, next_page: null, data: structuredClone(all.slice(0, Number(limit ?? 10))) };
+	}
+
 	/** As this version shows it; what is not expanded is an id. */
 	#shown(o, expand = []) {
 		const x = structuredClone(o);
@@ -282,6 +320,8 @@ export class StripeDouble {
 			const invoice = this.invoices.get(o.latest_invoice);
 			if (expand.some((e) => e.startsWith('latest_invoice')) && invoice)
 				x.latest_invoice = this.#shownInvoice(invoice, ['confirmation_secret']);
+			if (o.schedule && expand.includes('schedule'))
+				x.schedule = structuredClone(this.schedules.get(o.schedule));
 			if (o.pending_setup_intent)
 				x.pending_setup_intent = expand.includes('pending_setup_intent') ? { id: o.pending_setup_intent, object: 'setup_intent', client_secret: `${o.pending_setup_intent}_secret_x` } : o.pending_setup_intent;
 			if (this.legacy) {
@@ -352,7 +392,7 @@ export class StripeDouble {
 			id: id('sub'), object: 'subscription', customer, created: from, start_date: from, status: trial ? 'trialing' : waits ? 'incomplete' : 'active', metadata,
 			items: { object: 'list', has_more: false, data: items.map((i) => this.#item(i.price, i.quantity, from, to)) },
 			cancel_at_period_end: false, cancel_at: null, canceled_at: null, ended_at: null, trial_start: trial ? from : null, trial_end: trial ? to : null,
-			latest_invoice: null, pending_setup_intent: trial && waits ? id('seti') : null,
+			latest_invoice: null, schedule: null, discounts: [], pending_setup_intent: trial && waits ? id('seti') : null,
 		});
 		this.#invoice(s, { paid: !waits || trial > 0, reason: 'subscription_create', free: trial > 0 });
 		return s;
@@ -389,6 +429,8 @@ export class StripeDouble {
 	#change(s, p) {
 		if (s.status === 'canceled')
 			throw new Refusal(400, undefined, 'A canceled subscription can only update its cancellation_details and metadata.');
+		if (p.cancel_at_period_end !== undefined && s.schedule)
+			throw new Refusal(400, undefined, `The subscription is managed by the subscription schedule \`${s.schedule}\`, and updating any cancelation behavior directly is not allowed. Please update the schedule instead.`);
 		if (p.cancel_at_period_end !== undefined) {
 			s.cancel_at_period_end = p.cancel_at_period_end === 'true';
 			s.canceled_at = s.cancel_at_period_end ? now() : null;
@@ -408,9 +450,94 @@ export class StripeDouble {
 		return s;
 	}
 
+	/** Of the subscription as it is, and of nothing else besides. */
+	#schedule(p) {
+		const others = Object.keys(p).filter((k) => !['from_subscription', 'expand'].includes(k));
+		if (!p.from_subscription || others.length)
+			throw new Refusal(400, undefined, `You cannot set \`${others}\` if \`from_subscription\` is set.`);
+		const s = this.#get('subscriptions', p.from_subscription);
+		if (s.schedule)
+			throw new Refusal(400, undefined, `You cannot migrate a subscription that is already attached to a schedule: \`${s.schedule}\`.`);
+		if (['canceled', 'incomplete', 'incomplete_expired'].includes(s.status))
+			throw new Refusal(400, undefined, `You cannot create a subscription schedule from a subscription that is ${s.status}.`);
+		const [{ current_period_start: start_date, current_period_end: end_date }] = s.items.data;
+		const o = this.#keep('schedules', {
+			id: id('sub_sched'), object: 'subscription_schedule', application: null, canceled_at: null, completed_at: null, created: now(), current_phase: { start_date, end_date },
+			customer: s.customer, default_settings: { billing_cycle_anchor: 'automatic', collection_method: 'charge_automatically' }, end_behavior: s.cancel_at_period_end ? 'cancel' : 'release', livemode: false, metadata: {},
+			phases: [this.#phased({ start_date, end_date, items: s.items.data.map((i) => ({ price: i.price.id, quantity: i.quantity })), discounts: s.discounts })],
+			released_at: null, released_subscription: null, status: 'active', subscription: s.id, test_clock: null,
+		});
+		s.schedule = o.id;
+		return structuredClone(o);
+	}
+
+	#phased(p) {
+		return {
+			add_invoice_items: [], billing_cycle_anchor: null, collection_method: null, currency: 'usd', default_payment_method: null, default_tax_rates: p.default_tax_rates ?? [], description: null, invoice_settings: null, metadata: p.metadata ?? {},
+			proration_behavior: p.proration_behavior ?? 'create_prorations', start_date: Number(p.start_date), end_date: Number(p.end_date), trial_end: null,
+			discounts: (p.discounts ?? []).map((d) => ({ coupon: null, discount: null, promotion_code: null, ...d })),
+			items: p.items.map((i) => ({ billing_thresholds: null, discounts: [], metadata: {}, price: this.#price(i.price).id, plan: i.price, quantity: i.quantity === undefined ? undefined : Number(i.quantity), tax_rates: i.tax_rates ?? [] })),
+		};
+	}
+
+	/** Other phases: that of now as it is, and what comes one after another. */
+	#phase(o, p) {
+		if (o.status !== 'active')
+			throw new Refusal(400, undefined, `You cannot update a subscription schedule that is in the \`${o.status}\` status.`);
+		let from = o.current_phase.start_date;
+		const phases = (p.phases ?? []).map((x, i) => {
+			if (!x.items?.length)
+				throw new Refusal(400, 'parameter_missing', `Missing required param: phases[${i}][items].`);
+			if ((x.end_date === undefined) === (x.iterations === undefined))
+				throw new Refusal(400, undefined, `You must pass one of phases[${i}][end_date] and phases[${i}][iterations].`);
+			if (i === 0 ? Number(x.start_date) !== from : x.start_date !== undefined && Number(x.start_date) !== from)
+				throw new Refusal(400, undefined, i === 0 ? 'You can not modify the start date of the current phase.' : 'The start date of a phase must be the end date of the one before.');
+			const length = this.#price(x.items[0].price).recurring.interval === 'year' ? 365 * 86_400 : MONTH;
+			const made = this.#phased({ ...x, start_date: from, end_date: x.end_date ?? from + Number(x.iterations) * length });
+			if (made.end_date <= from)
+				throw new Refusal(400, undefined, 'The end date of a phase must be after its start date.');
+			from = made.end_date;
+			return made;
+		});
+		const s = this.subscriptions.get(o.subscription);
+		const lines = (items) => JSON.stringify(items.map((i) => [i.price.id ?? i.price, i.quantity]));
+		if (phases.length && lines(phases[0].items) !== lines(s.items.data))
+			throw new Refusal(400, undefined, 'The phase of now was to stay as it is.'); // where Stripe would change it
+		if (phases.length)
+			Object.assign(o, { phases, current_phase: { start_date: phases[0].start_date, end_date: phases[0].end_date } });
+		Object.assign(o, { end_behavior: p.end_behavior ?? o.end_behavior, metadata: { ...o.metadata, ...p.metadata } });
+		return structuredClone(o);
+	}
+
+	#release(o) {
+		if (o.status !== 'active')
+			throw new Refusal(400, undefined, `You cannot release a subscription schedule that is currently in the \`${o.status}\` status.`);
+		this.subscriptions.get(o.subscription).schedule = null;
+		Object.assign(o, { status: 'released', released_at: now(), released_subscription: o.subscription, subscription: null, current_phase: null });
+		return structuredClone(o);
+	}
+
+	/** A period is over: the next phase, if there is one, says what the subscription is. */
+	#next(s) {
+		const o = this.schedules.get(s.schedule);
+		const [{ current_period_end: at }] = s.items.data;
+		if (!o || o.current_phase.end_date > at)
+			return;
+		const next = o.phases.find((p) => p.start_date === o.current_phase.end_date);
+		if (!next)
+			return void this.#release(o);
+		o.current_phase = { start_date: next.start_date, end_date: next.end_date };
+		s.items.data = next.items.map((i) => {
+			const same = s.items.data.find((x) => x.price.id === i.price);
+			return same ? Object.assign(same, { quantity: i.quantity }) : this.#item(i.price, i.quantity, s.items.data[0].current_period_start, at);
+		});
+	}
+
 	#end(s) {
 		if (s.status === 'canceled')
 			throw new Refusal(404, 'resource_missing', `No such subscription: '${s.id}'`);
+		if (s.schedule)
+			Object.assign(this.schedules.get(s.schedule), { status: 'canceled', canceled_at: now(), current_phase: null });
 		return Object.assign(s, { status: 'canceled', canceled_at: s.canceled_at ?? now(), ended_at: now() });
 	}
 
@@ -447,6 +574,13 @@ export class StripeDouble {
 
 	open(customer, price) {
 		return this.#session({ mode: 'subscription', customer, success_url: 'https://example.com', line_items: [{ price, quantity: '1' }] }).url;
+	}
+
+	/** The vendor makes a schedule on Stripe's own pages. */
+	schedule(subscription, phases) {
+		const { id: name } = this.#schedule({ from_subscription: subscription });
+		this.#phase(this.schedules.get(name), { phases });
+		return this.schedules.get(name);
 	}
 
 	/** Pays at the page of a checkout. */
@@ -487,6 +621,7 @@ export class StripeDouble {
 	/** The next period begins, paid or not. */
 	renew(subscription, { paid = true } = {}) {
 		const s = this.subscriptions.get(subscription);
+		this.#next(s);
 		for (const i of s.items.data)
 			Object.assign(i, { current_period_start: i.current_period_end, current_period_end: i.current_period_end + MONTH });
 		const i = this.#invoice(s, { paid, reason: 'subscription_cycle' });

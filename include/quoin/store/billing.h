@@ -49,11 +49,15 @@ struct payer {
 struct billing_customer {
 	const char *id, *stripe_customer_id; /* Stripe's is NULL until it is made */
 	const char *email,
-	    *name; /* of the user, or of the organisation and its owner; may be NULL */
+	    *name;          /* of the user, or of the organisation and its owner; may be NULL */
+	qn_tri making_lost; /* Stripe was asked to make it, and knows our key no more */
 };
 /* Makes it at first sight. */
 enum qn_err billing_customer_claim(struct qn_db *db, struct qn_arena *a, const struct payer *p,
     struct billing_customer *ret) QN_MUST_CHECK;
+/* Stripe is about to be asked to make it. */
+enum qn_err billing_customer_making(
+    struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
 /* Its name at Stripe, unless it has one; *ret is the one that it has then. */
 enum qn_err billing_customer_name(struct qn_db *db, struct qn_arena *a, const char *id,
     const char *stripe_id, const char **ret) QN_MUST_CHECK;
