@@ -183,6 +183,7 @@ static enum qn_err get_subscription(struct qn_request *r)
 	if (e == QN_OK) {
 		s->status = billing_spell(r, s->status);
 		s->tier = billing_shown(r, s->plan);
+		s->pending_tier = billing_shown(r, s->pending_plan);
 		if (s->user_id != NULL)
 			s->user_id = qn_printf(r->arena, "%s%s", r->who.app->id_prefix, s->user_id);
 		out->subscription = s;
@@ -326,9 +327,10 @@ static const struct qn_route routes[] = {
     {QN_GET, ALL "/invoices", "billing.invoices", "List the caller's invoices.", USER_API,
 	.query = &invoices_query_object, .reply = &invoices_object, .handler = list_invoices},
     {QN_POST, ALL "/change-plan", "billing.change-plan",
-	"Go on with another price; what was paid already is set against it.", BILLING_SLOW,
-	.flags = QN_R_KEYED, .body = &price_object, .body_max = 4096,
-	.reply = &subscription_reply_object, .errors = {QN_PRICE, CHANGED}, .handler = change_plan},
+	"Go on with another price: at once for more, with the end of the period for less.",
+	BILLING_SLOW, .flags = QN_R_KEYED, .body = &price_object, .body_max = 4096,
+	.reply = &subscription_reply_object, .errors = {QN_PRICE, QN_CONFLICT, CHANGED},
+	.handler = change_plan},
     {QN_POST, ALL "/cancel-subscription", "billing.cancel", "End the subscription.", BILLING_SLOW,
 	.flags = QN_R_KEYED, .body = &cancel_object, .body_max = 1024,
 	.reply = &subscription_reply_object, .errors = {CHANGED}, .handler = cancel},
@@ -350,12 +352,14 @@ static const struct qn_route routes[] = {
 	ORG(QN_ROLE_ADMIN), .query = &invoices_query_object, .reply = &invoices_object,
 	.handler = list_invoices},
     {QN_POST, OF_ORG "/change-plan", "org.billing-change-plan",
-	"Go on with another price; what was paid already is set against it.", BILLING_ORG,
-	.flags = QN_R_KEYED, .body = &price_object, .body_max = 4096,
-	.reply = &subscription_reply_object, .errors = {QN_PRICE, CHANGED}, .handler = change_plan},
-    {QN_POST, OF_ORG "/seats", "org.billing-seats", "Have more seats, or fewer.", BILLING_ORG,
+	"Go on with another price: at once for more, with the end of the period for less.",
+	BILLING_ORG, .flags = QN_R_KEYED, .body = &price_object, .body_max = 4096,
+	.reply = &subscription_reply_object, .errors = {QN_PRICE, QN_CONFLICT, CHANGED},
+	.handler = change_plan},
+    {QN_POST, OF_ORG "/seats", "org.billing-seats",
+	"Have more seats at once, or fewer from the next period on.", BILLING_ORG,
 	.flags = QN_R_KEYED, .body = &seats_object, .body_max = 1024,
-	.reply = &subscription_reply_object, .errors = {QN_PRICE, CHANGED},
+	.reply = &subscription_reply_object, .errors = {QN_PRICE, QN_CONFLICT, CHANGED},
 	.handler = change_seats},
     {QN_POST, OF_ORG "/cancel-subscription", "org.billing-cancel",
 	"End an organization's subscription.", BILLING_ORG, .flags = QN_R_KEYED,

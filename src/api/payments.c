@@ -70,8 +70,8 @@ static enum qn_err start(struct qn_request *r)
 
 struct status_reply {
 	qn_tri has_subscription;
-	const char *status, *plan_name;
-	int64_t current_period_end;
+	const char *status, *plan_name, *pending_plan_name;
+	int64_t current_period_end, pending_at;
 };
 
 static const struct qn_field status_fields[] = {
@@ -80,6 +80,10 @@ static const struct qn_field status_fields[] = {
     QN_FIELD(struct status_reply, current_period_end, I64, QN_F_OPTIONAL, 0, 0,
 	"When it ends or is renewed: seconds since 1970."),
     QN_FIELD(struct status_reply, plan_name, STR, QN_F_OPTIONAL, 0, 0, "What was bought."),
+    QN_FIELD(struct status_reply, pending_plan_name, STR, QN_F_OPTIONAL, 0, 0,
+	"What it is to be from pending_at on."),
+    QN_FIELD(struct status_reply, pending_at, I64, QN_F_OPTIONAL, 0, 0,
+	"When a change begins that was asked for: seconds since 1970."),
 };
 static const struct qn_object status_object =
     QN_OBJECT("SubscriptionStatus", struct status_reply, status_fields);
@@ -93,13 +97,19 @@ static enum qn_err status(struct qn_request *r)
 
 	if (e != QN_OK && e != QN_NOT_FOUND)
 		return e;
-	*out = (struct status_reply){0, "none", NULL, QN_I64_NULL};
+	*out = (struct status_reply){.has_subscription = 0,
+	    .status = "none",
+	    .current_period_end = QN_I64_NULL,
+	    .pending_at = QN_I64_NULL};
 	if (e == QN_OK && subscription_is_live(&s)) {
 		out->has_subscription = 1;
 		out->status = billing_spell(r, s.status);
 		out->plan_name = billing_shown(r, s.plan);
 		if (s.current_period_end != QN_TIME_NULL)
 			out->current_period_end = s.current_period_end / 1000000;
+		out->pending_plan_name = billing_shown(r, s.pending_plan);
+		if (s.pending_at != QN_TIME_NULL)
+			out->pending_at = s.pending_at / 1000000;
 	}
 	return qn_reply(r, out);
 }

@@ -28,56 +28,35 @@ static enum qn_err end_now(struct qn_billing *b, const struct subscription *s)
 	return e == QN_NOT_FOUND ? QN_OK : e;
 }
 
-enum qn_err qn_billing_cancel(
+/*
+ * Cancelling wins over a change that was to come: Stripe takes none while the subscription is under a schedule. One that
+ * does not end needs nothing to go on.
+ */
+static enum qn_err end_later(
     struct qn_billing *b, const struct subscription *s, enum qn_ending ending, const char *key)
 {
 	struct qn_json_object changed;
+	struct billing_now now;
 	struct qn_buf form;
-	enum qn_err e;
 
-	if (ending == QN_ENDS_NOW) {
-		e = end_now(b, s);
-	} else {
-		qn_buf_init(&form, QN_STRIPE_FORM_BYTES);
-		qn_form_add(&form, "cancel_at_period_end",
-		    ending == QN_ENDS_WITH_PERIOD ? "true" : "false");
-		e = billing_post(b, address(b, s), &form, key, &changed);
-	}
+	QN_TRY(billing_now(b, s, &now));
+	if (ending == QN_ENDS_NOT && !now.ends)
+		return QN_OK;
+	QN_TRY(billing_unschedule(b, &now));
+	qn_buf_init(&form, QN_STRIPE_FORM_BYTES);
+	qn_form_add(
+	    &form, "cancel_at_period_end", ending == QN_ENDS_WITH_PERIOD ? "true" : "false");
+	return billing_post(b, address(b, s), &form, key, &changed);
+}
+
+enum qn_err qn_billing_cancel(
+    struct qn_billing *b, const struct subscription *s, enum qn_ending ending, const char *key)
+{
+	enum qn_err e = ending == QN_ENDS_NOW ? end_now(b, s) : end_later(b, s, ending, key);
+
 	if (e == QN_OK)
 		look(b, s);
 	return e;
-}
-
-/* A line of the subscription as Stripe has it now. */
-struct line {
-	const char *item, *price;
-	bool of_seats; /* it is the new plan's, or the old one's, price of further seats */
-};
-enum { LINES = 20 };
-
-static enum qn_err read_lines(struct qn_billing *b, const struct subscription *s,
-    const char *seat_price, struct line *out, size_t *ret_n)
-{
-	struct qn_arena *a = b->stripe.arena;
-	struct qn_json_object whole, items, item;
-	struct qn_span *list;
-	size_t n = 0;
-
-	QN_TRY(billing_get(b, address(b, s), &whole));
-	if (!qn_stripe_object(a, &whole, "items", &items) ||
-	    !qn_json_elements(a, qn_json_get(&items, "data"), &list, &n) || n > LINES)
-		return QN_PAYMENT_DOWN;
-	for (size_t i = 0; i < n; i++) {
-		if (!qn_json_members(a, list[i], &item))
-			return QN_PAYMENT_DOWN;
-		out[i].item = qn_stripe_str(a, &item, "id");
-		out[i].price = qn_stripe_id(a, &item, "price");
-		if (out[i].item == NULL || out[i].price == NULL)
-			return QN_PAYMENT_DOWN;
-		out[i].of_seats = seat_price != NULL && strcmp(out[i].price, seat_price) == 0;
-	}
-	*ret_n = n;
-	return QN_OK;
 }
 
 static void add_item(
@@ -92,60 +71,107 @@ static void add_quantity(struct qn_billing *b, struct qn_buf *form, size_t i, in
 }
 
 /* The line of the plan gets the price, that of further seats their number; other lines of ours go. */
-static void add_lines(struct qn_billing *b, struct qn_buf *form, const struct subscription *s,
-    const struct price *price, const struct line *lines, size_t n, int64_t quantity, int64_t more)
+static void add_lines(struct qn_billing *b, struct qn_buf *form, const struct billing_now *now,
+    const char *plan_item, const struct billing_next *next)
 {
-	bool seats_done = more == 0;
+	const char *seat_price = next->price->seat_price;
+	bool seats_done = next->more == 0;
 
-	for (size_t i = 0; i < n; i++) {
-		add_item(b, form, i, "id", lines[i].item);
-		if (strcmp(lines[i].item, s->item) == 0) {
-			add_item(b, form, i, "price", price->price);
-			add_quantity(b, form, i, quantity);
-		} else if (lines[i].of_seats && !seats_done) {
-			add_quantity(b, form, i, more);
+	for (size_t i = 0; i < now->n; i++) {
+		const struct billing_line *line = &now->lines[i];
+		add_item(b, form, i, "id", line->item);
+		if (strcmp(line->item, plan_item) == 0) {
+			add_item(b, form, i, "price", next->price->price);
+			add_quantity(b, form, i, next->quantity);
+		} else if (seat_price != NULL && strcmp(line->price, seat_price) == 0 &&
+			   !seats_done) {
+			add_quantity(b, form, i, next->more);
 			seats_done = true;
 		} else {
 			add_item(b, form, i, "deleted", "true");
 		}
 	}
 	if (!seats_done) {
-		add_item(b, form, n, "price", price->seat_price);
-		add_quantity(b, form, n, more);
+		add_item(b, form, now->n, "price", seat_price);
+		add_quantity(b, form, now->n, next->more);
 	}
+}
+
+static enum qn_err change_now(struct qn_billing *b, const struct subscription *s,
+    const struct billing_now *now, const char *plan_item, const struct billing_next *next,
+    const char *key)
+{
+	struct qn_json_object changed;
+	struct qn_buf form;
+
+	QN_TRY(billing_unschedule(b, now));
+	qn_buf_init(&form, QN_STRIPE_FORM_BYTES);
+	add_lines(b, &form, now, plan_item, next);
+	qn_form_add(&form, "proration_behavior", "create_prorations");
+	/* Asked again after it was done, the lines are others: that is another call, which changes nothing. */
+	key = billing_key(b, "change", key, form.p, NULL);
+	return billing_post(b, address(b, s), &form, key, &changed);
+}
+
+/* Of a trial, or of one that rests, nothing is paid for that could be lost. */
+static bool has_paid_time(const struct billing_now *now)
+{
+	return strcmp(now->status, "trialing") != 0 && strcmp(now->status, "paused") != 0;
 }
 
 enum qn_err qn_billing_change(struct qn_billing *b, const struct subscription *s,
     const struct price *price, int64_t seats, const char *key)
 {
-	struct qn_json_object changed;
-	struct line lines[LINES];
-	int64_t quantity, more;
-	struct qn_buf form;
-	size_t n;
+	struct billing_next next = {.price = price};
+	struct billing_now now;
+	const char *plan_item;
+	bool later;
 
-	if (strcmp(price->interval, "once") == 0 || s->item == NULL)
+	if (strcmp(price->interval, "once") == 0)
 		return QN_PRICE;
-	QN_TRY(billing_seats(price, seats, &quantity, &more));
-	QN_TRY(read_lines(b, s, price->seat_price, lines, &n));
-	qn_buf_init(&form, QN_STRIPE_FORM_BYTES);
-	add_lines(b, &form, s, price, lines, n, quantity, more);
-	qn_form_add(&form, "proration_behavior", "create_prorations");
-	/* Asked again after it was done, the lines are others: that is another call, which changes nothing. */
-	key = billing_key(b, "change", key, form.p, NULL);
-	QN_TRY(billing_post(b, address(b, s), &form, key, &changed));
+	QN_TRY(billing_seats(price, seats, &next.quantity, &next.more));
+	QN_TRY(billing_now(b, s, &now));
+	QN_TRY(subscription_comes_later(b->db, b->stripe.arena, b->account.app_id, now.items,
+	    price->price, next.quantity, next.more, &plan_item, &later));
+	if (plan_item == NULL)
+		return QN_PRICE;
+	if (later && has_paid_time(&now) && now.ends)
+		return QN_CONFLICT;
+	if (later && has_paid_time(&now))
+		QN_TRY(billing_schedule(b, s, &now, &next, key));
+	else
+		QN_TRY(change_now(b, s, &now, plan_item, &next, key));
 	look(b, s);
+	return QN_OK;
+}
+
+/* A schedule of ours that is over, or was only half made, is in the way of others: on Stripe's own pages too. */
+static enum qn_err release_idle(struct qn_billing *b, const char *customer, size_t *ret_n)
+{
+	struct qn_list idle;
+
+	QN_TRY(subscription_idle_schedules(b->db, b->stripe.arena, customer, &idle));
+	const struct subscription *s = idle.items;
+	for (size_t i = 0; i < idle.n; i++) {
+		struct billing_now now = {.schedule_id = s[i].schedule};
+		enum qn_err e = billing_unschedule(b, &now);
+		if (e != QN_OK && e != QN_PAYMENT_REFUSED) /* which says that it is over */
+			return e;
+	}
+	*ret_n = idle.n;
 	return QN_OK;
 }
 
 enum qn_err qn_billing_look(struct qn_billing *b, const char *customer)
 {
 	struct qn_list orphans;
+	size_t released;
 
 	QN_TRY(qn_billing_sync(b, customer));
+	QN_TRY(release_idle(b, customer, &released));
 	QN_TRY(subscription_orphans(b->db, b->stripe.arena, customer, &orphans));
 	const struct subscription *s = orphans.items;
 	for (size_t i = 0; i < orphans.n; i++)
 		QN_TRY(end_now(b, &s[i]));
-	return orphans.n > 0 ? qn_billing_sync(b, customer) : QN_OK;
+	return orphans.n + released > 0 ? qn_billing_sync(b, customer) : QN_OK;
 }

@@ -13,11 +13,12 @@
 
 enum { STATE_BYTES = 8 * 1024 * 1024 };
 
-/* The lists of a customer. Of payments the charge is wanted, for what was refunded; of sessions what was bought. */
+/* The lists of a customer. Of subscriptions the schedule is wanted, for what is to come; of payments the charge is wanted, for what was refunded; of sessions what was bought. */
 static const struct {
 	const char *name, *path;
 } lists[] = {
-    {"subscriptions", "/v1/subscriptions?limit=100&status=all&customer="},
+    {"subscriptions",
+	"/v1/subscriptions?limit=100&status=all&expand%5B0%5D=data.schedule&customer="},
     {"invoices", "/v1/invoices?limit=100&expand%5B0%5D=data.payments&customer="},
     {"sessions", "/v1/checkout/sessions?limit=100&expand%5B0%5D=data.line_items&customer="},
     {"payments", "/v1/payment_intents?limit=100&expand%5B0%5D=data.latest_charge&customer="},

@@ -44,6 +44,8 @@ static void print_subscription(const struct subscription *s)
 	    s->plan != NULL ? s->plan : "-", s->status,
 	    s->cancel_at_period_end == 1 ? ", ends with its period" : "");
 	print_time("period end", s->current_period_end);
+	if (s->pending_at != QN_TIME_NULL)
+		printf("then         %s\n", s->pending_plan != NULL ? s->pending_plan : "-");
 }
 
 static void print_invoices(const struct qn_list *list)

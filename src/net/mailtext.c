@@ -99,6 +99,10 @@ static const char *const builtin[QN_MAIL__MAX] = {
 	"Subject: {{app_name}}: your trial ends soon\n\n"
 	"Hello,\n\nyour trial of {{plan}} of {{app_name}} ends on {{when}}. From then on it is paid for, "
 	"unless you cancel before:\n\n{{link}}" FOOTER,
+    [QN_MAIL_PLAN_CHANGING] =
+	"Subject: {{app_name}}: your plan will change\n\n"
+	"Hello,\n\nyour subscription to {{app_name}} changes to {{plan}} on {{when}}. "
+	"Until then you keep what you paid for. If you change your mind before:\n\n{{link}}" FOOTER,
     [QN_MAIL_SUBSCRIPTION_ENDED] =
 	"Subject: {{app_name}}: your subscription has ended\n\n"
 	"Hello,\n\nyour subscription to {{plan}} of {{app_name}} has ended, and nothing more will be "

@@ -80,7 +80,8 @@
 	    "SELECT s.id AS subscription_id, c.user_id, c.organization_id, c.stripe_customer_id, " \
 	    "s.stripe_subscription_id, s.plan, s.status, s.price AS price_id, s.quantity, s.seats, " \
 	    "s.current_period_start, s.current_period_end, s.cancel_at, s.cancel_at_period_end, s.trial_end, " \
-	    "s.created_at, s.updated_at, s.item, c.id AS customer_id FROM billing_customers c " \
+	    "s.created_at, s.updated_at, s.item, c.id AS customer_id, s.pending_plan, " \
+	    "s.pending_price AS pending_price_id, s.pending_seats, s.pending_at, s.schedule FROM billing_customers c " \
 	    "JOIN subscriptions s ON s.customer_id = c.id WHERE " OF_PAYER \
 	    " ORDER BY s.status IN ('active', 'trialing', 'past_due', 'unpaid', 'paused') DESC, " \
 	    "s.status = 'incomplete' DESC, s.created_at DESC, s.id DESC LIMIT 1") \
@@ -89,6 +90,17 @@
 	    "JOIN subscriptions s ON s.customer_id = c.id WHERE c.id = $1 " \
 	    "AND num_nonnulls(c.user_id, c.organization_id) = 0 " \
 	    "AND s.status NOT IN ('canceled', 'incomplete_expired')") \
+	X(SUBSCRIPTION_IDLE_SCHEDULES, FRESH, 1, \
+	    "SELECT s.stripe_subscription_id, s.status, s.schedule, s.customer_id FROM subscriptions s " \
+	    "WHERE s.customer_id = $1 AND s.schedule IS NOT NULL AND s.pending_at IS NULL " \
+	    "AND (s.schedule_ours OR s.scheduling_at < clock_timestamp() - interval '15 min') " \
+	    "AND s.status NOT IN ('canceled', 'incomplete_expired')") \
+	X(SUBSCRIPTION_SCHEDULING, WRITE, 1, \
+	    "WITH s AS (UPDATE subscriptions SET scheduling_at = clock_timestamp() WHERE id = $1 RETURNING customer_id) " \
+	    "UPDATE billing_customers c SET look_at = least(c.look_at, clock_timestamp() + interval '30 min') " \
+	    "FROM s WHERE c.id = s.customer_id") \
+	X(SUBSCRIPTION_COMES_LATER, FRESH, 5, \
+	    "SELECT item, later FROM billing_comes_later($1, $2::json::jsonb, $3, $4, $5)") \
 	X(INVOICE_LIST, FRESH, 4, \
 	    "SELECT i.id AS invoice_id, i.subscription_id, i.stripe_invoice_id, i.number, i.amount_cents, " \
 	    "i.currency, i.status, i.invoice_date, i.due_date, i.paid_at, i.hosted_url, i.pdf_url " \
@@ -143,6 +155,7 @@ static const struct qn_field customer_fields[] = {
     TEXT(struct billing_customer, stripe_customer_id, "Its name at Stripe."),
     TEXT(struct billing_customer, email, "Address."),
     TEXT(struct billing_customer, name, "Name."),
+    QN_FIELD(struct billing_customer, making_lost, BOOL, 0, 0, 0, "Its making had no answer."),
 };
 static const struct qn_object customer_object =
     QN_OBJECT("BillingCustomer", struct billing_customer, customer_fields);
@@ -155,7 +168,6 @@ static const struct qn_field question_fields[] = {
 };
 static const struct qn_object question_object =
     QN_OBJECT("BillingQuestion", struct billing_question, question_fields);
-    QN_FIELD(struct billing_customer, making_lost, BOOL, 0, 0, 0, "Its making had no answer."),
 
 static const struct qn_field news_fields[] = {
     TEXT(struct billing_news, template, "Which mail."),
@@ -192,12 +204,20 @@ static const struct qn_object news_object =
 		"When it ends at another time."), \
 	    QN_FIELD(struct subscription, trial_end, TIME, QN_F_NULLABLE, 0, 0, \
 		"When the trial ends, or ended."), \
+	    QN_FIELD(struct subscription, pending_price_id, STR, QN_F_NULLABLE, 0, 0, \
+		"The price from pending_at on."), \
+	    QN_FIELD(struct subscription, pending_seats, I64, QN_F_NULLABLE, 0, 0, \
+		"The seats from pending_at on; null: what the plan includes."), \
+	    QN_FIELD(struct subscription, pending_at, TIME, QN_F_NULLABLE, 0, 0, \
+		"When a change begins that was asked for; null: none was."), \
 	    QN_FIELD(struct subscription, created_at, TIME, 0, 0, 0, "When it was made."), \
 	    QN_FIELD(struct subscription, updated_at, TIME, 0, 0, 0, "When it last changed here.")
 
 static const struct qn_field shown_fields[] = {
     QN_FIELD(struct subscription, tier, STR, QN_F_NULLABLE, 0, 0,
 	"The plan, in the app's spelling; null: none of the app's."),
+    QN_FIELD(struct subscription, pending_tier, STR, QN_F_NULLABLE, 0, 0,
+	"The plan from pending_at on, in the app's spelling."),
     SHOWN_FIELDS,
 };
 const struct qn_object subscription_object =
@@ -208,6 +228,8 @@ static const struct qn_field row_fields[] = {
     TEXT(struct subscription, plan, "The plan's code."),
     TEXT(struct subscription, item, "Its line at Stripe."),
     QN_FIELD(struct subscription, customer_id, UUID, 0, 0, 0, "Our customer."),
+    TEXT(struct subscription, pending_plan, "The code of the plan that is to come."),
+    TEXT(struct subscription, schedule, "What it is under at Stripe."),
 };
 static const struct qn_object row_object =
     QN_OBJECT("SubscriptionRow", struct subscription, row_fields);
@@ -349,6 +371,13 @@ enum qn_err billing_customer_name(
 	return QN_OK;
 }
 
+enum qn_err billing_customer_making(struct qn_db *db, struct qn_arena *a, const char *id)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_MAKING, &rows, qn_a_str(id));
+}
+
 enum qn_err billing_customer_find(
     struct qn_db *db, struct qn_arena *a, const struct payer *p, struct billing_customer *ret)
 {
@@ -371,13 +400,6 @@ enum qn_err billing_customers_look(
 	struct qn_rows *rows;
 
 	QN_TRY(QN_EXEC(
-enum qn_err billing_customer_making(struct qn_db *db, struct qn_arena *a, const char *id)
-{
-	struct qn_rows *rows;
-
-	return QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_MAKING, &rows, qn_a_str(id));
-}
-
 	    db, a, billing_set, BILLING_CUSTOMERS_LOOK, &rows, qn_a_str(app), qn_a_str(user)));
 	*ret_n = qn_rows_i64(rows, 0, 0);
 	return QN_OK;
@@ -419,6 +441,36 @@ enum qn_err subscription_orphans(
 
 	QN_TRY(QN_EXEC(db, a, billing_set, SUBSCRIPTION_ORPHANS, &rows, qn_a_str(customer)));
 	*ret = qn_rows_list(rows, a, &row_object);
+	return QN_OK;
+}
+
+enum qn_err subscription_idle_schedules(
+    struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, billing_set, SUBSCRIPTION_IDLE_SCHEDULES, &rows, qn_a_str(customer)));
+	*ret = qn_rows_list(rows, a, &row_object);
+	return QN_OK;
+}
+
+enum qn_err subscription_scheduling(struct qn_db *db, struct qn_arena *a, const char *id)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, billing_set, SUBSCRIPTION_SCHEDULING, &rows, qn_a_str(id));
+}
+
+enum qn_err subscription_comes_later(struct qn_db *db, struct qn_arena *a, const char *app,
+    struct qn_span items, const char *price, int64_t quantity, int64_t more, const char **ret_item,
+    bool *ret_later)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, billing_set, SUBSCRIPTION_COMES_LATER, &rows, qn_a_str(app),
+	    qn_a_json(items), qn_a_str(price), qn_a_i64(quantity), qn_a_i64(more)));
+	*ret_item = qn_rows_n(rows) > 0 ? qn_rows_str(rows, 0, 0) : NULL;
+	*ret_later = qn_rows_n(rows) > 0 && qn_rows_i64(rows, 0, 1) == 1;
 	return QN_OK;
 }
 

@@ -41,7 +41,10 @@ describe('a team', () => {
 		const seats = async (n) => ok(await u.as.post(`${org.billing}/seats`, { seats: n })).subscription.seats;
 		assert.equal(await seats(12), 12);
 		assert.equal(await max(), '12');
-		assert.equal(await seats(5), 5);
+		assert.equal(await seats(5), 12, 'what is paid for stays until its end');
+		assert.equal(await max(), '12');
+		await shop.sendAll(stripe.renew(s.id));
+		await until('the seats of the next period', async () => (await max()) === '5');
 		assert.equal(stripe.subscriptions.get(s.id).items.data.length, 1, 'the line of further seats is gone');
 		assert.equal(await seats(6), 6);
 		assert.equal(ok(await u.as.post(`${org.billing}/change-plan`, { price_id: shop.prices.each, seats: 3 })).subscription.tier, 'ENTERPRISE');
@@ -55,7 +58,7 @@ describe('a team', () => {
 		await shop.sendAll(stripe.end(s.id));
 		await shop.hasPlan(org, 'free', 'organizations');
 		await shop.hasPlan(u, 'free');
-		assert.deepEqual(await shop.mails(u), ['CODITECT: your payment of 156.00 USD', 'CODITECT: your subscription has ended']);
+		assert.deepEqual(await shop.mails(u), ['CODITECT: your payment of 156.00 USD', 'CODITECT: your plan will change', 'CODITECT: your payment of 99.00 USD', 'CODITECT: your subscription has ended']);
 	});
 
 	test('seats that are not sold, or none at all: refused', async () => {

@@ -24,6 +24,8 @@ before(async () => {
 });
 after(() => shop?.close());
 
+const refused = (call, type = 'StripeInvalidRequestError', status = 400) => assert.rejects(call, (e) => e.type === type && e.statusCode === status);
+
 describe('the official client', () => {
 	test('buys, lists, changes and ends', async () => {
 		const customer = await sdk.customers.create({ email: 'sdk@example.com', metadata: { user_id: 'x' } });
@@ -41,16 +43,31 @@ describe('the official client', () => {
 		assert.deepEqual([payment.latest_charge.disputed, invoice.payments.data[0].payment.payment_intent], [false, payment.id]);
 		stripe.dispute(payment.id);
 		assert.equal((await sdk.disputes.list({ payment_intent: payment.id })).data[0].status, 'needs_response');
+		const incomplete = await sdk.subscriptions.create({ customer: customer.id, items: [{ price: shop.prices.month }], payment_behavior: 'default_incomplete', expand: ['latest_invoice.confirmation_secret'] });
+		const schedule = await sdk.subscriptionSchedules.create({ from_subscription: s.id });
+		const [{ start_date, end_date }] = schedule.phases;
+		const phases = [{ start_date, end_date, items: [{ price: shop.prices.month, quantity: 2 }] }, { items: [{ price: shop.prices.month, quantity: 1 }], iterations: 1, proration_behavior: 'none' }];
+		assert.equal((await sdk.subscriptionSchedules.update(schedule.id, { phases, metadata: { by: 'sdk' } })).phases[1].start_date, end_date);
+		assert.equal((await sdk.subscriptions.retrieve(s.id, { expand: ['schedule'] })).schedule.metadata.by, 'sdk');
+		await refused(sdk.subscriptions.update(s.id, { cancel_at_period_end: true }));
+		await refused(sdk.subscriptionSchedules.create({ from_subscription: s.id }));
+		await refused(sdk.subscriptionSchedules.update(schedule.id, { phases: phases.slice(1) }));
+		await refused(sdk.subscriptionSchedules.create({ from_subscription: incomplete.id, end_behavior: 'release' }));
+		assert.equal((await sdk.subscriptionSchedules.release(schedule.id)).released_subscription, s.id);
+		await refused(sdk.subscriptionSchedules.release(schedule.id));
+		assert.equal((await sdk.subscriptionSchedules.retrieve(schedule.id)).status, 'released');
+		const search = { query: "metadata['user_id']:'x'" };
+		assert.deepEqual((await sdk.customers.search(search)).data, [], 'it is behind');
+		stripe.index();
+		assert.deepEqual((await sdk.customers.search(search)).data.map((c) => c.id), [customer.id]);
 		assert.equal((await sdk.subscriptions.update(s.id, { cancel_at_period_end: true })).cancel_at_period_end, true);
 		assert.match((await sdk.billingPortal.sessions.create({ customer: customer.id, return_url: 'https://example.com' })).url, /portal/);
-		const incomplete = await sdk.subscriptions.create({ customer: customer.id, items: [{ price: shop.prices.month }], payment_behavior: 'default_incomplete', expand: ['latest_invoice.confirmation_secret'] });
 		assert.match(incomplete.latest_invoice.confirmation_secret.client_secret, /_secret_/);
 		assert.equal((await sdk.subscriptions.cancel(s.id)).status, 'canceled');
 		assert.equal((await sdk.billing.meterEvents.create({ event_name: 'commands', payload: { stripe_customer_id: customer.id, value: '3' }, identifier: 'once' })).event_name, 'commands');
 	});
 
 	test('is refused where Stripe would refuse it', async () => {
-		const refused = (call, type, status) => assert.rejects(call, (e) => e.type === type && e.statusCode === status);
 		await refused(sdk.customers.create({ nonsense: 'x' }), 'StripeInvalidRequestError', 400);
 		await refused(sdk.checkout.sessions.create({ mode: 'subscription', line_items: [{ price: 'price_none', quantity: 1 }], success_url: 'https://example.com' }), 'StripeInvalidRequestError', 400);
 		await refused(sdk.subscriptions.retrieve('sub_none'), 'StripeInvalidRequestError', 404);
@@ -68,6 +85,9 @@ describe('our requests', () => {
 	/** The parameters of a call, by its address. */
 	const types = [
 		[/^POST \/v1\/customers$/, 'Stripe.CustomerCreateParams'], [/^POST \/v1\/customers\/\w+$/, 'Stripe.CustomerUpdateParams'],
+		[/^GET \/v1\/customers\/search$/, 'Stripe.CustomerSearchParams'],
+		[/^POST \/v1\/subscription_schedules$/, 'Stripe.SubscriptionScheduleCreateParams'], [/^POST \/v1\/subscription_schedules\/\w+$/, 'Stripe.SubscriptionScheduleUpdateParams'],
+		[/^POST \/v1\/subscription_schedules\/\w+\/release$/, 'Stripe.SubscriptionScheduleReleaseParams'],
 		[/^POST \/v1\/checkout\/sessions$/, 'Stripe.Checkout.SessionCreateParams'], [/^GET \/v1\/checkout\/sessions$/, 'Stripe.Checkout.SessionListParams'],
 		[/^POST \/v1\/billing_portal\/sessions$/, 'Stripe.BillingPortal.SessionCreateParams'],
 		[/^POST \/v1\/subscriptions$/, 'Stripe.SubscriptionCreateParams'], [/^GET \/v1\/subscriptions$/, 'Stripe.SubscriptionListParams'],
@@ -104,9 +124,11 @@ describe('our requests', () => {
 	test('are all accepted by its types', async () => {
 		stripe.requests.length = 0;
 		const u = await shop.buyer();
+		await stack.rows(`INSERT INTO billing_customers (id, app_id, user_id, making_at) SELECT gen_random_uuid(), app_id, id, now() - interval '2 days' FROM users WHERE id = '${u.id}'`);
 		const org = await shop.team(u);
-		await shop.subscribed(u, shop.prices.team, { at: org.billing, org, seats: 7 });
-		for (const seats of [9, 5, 6])
+		const bought = await shop.subscribed(u, shop.prices.team, { at: org.billing, org, seats: 7 });
+		bought.discounts = [{ discount: 'di_1' }];
+		for (const seats of [9, 5, 10])
 			ok(await u.as.post(`${org.billing}/seats`, { seats }));
 		ok(await u.as.post(`${org.billing}/portal`));
 		ok(await u.as.post(`${org.billing}/cancel-subscription`, {}));
@@ -142,10 +164,11 @@ describe('our requests', () => {
 		const matches = (list) => list.length === 2 && both.every((b, i) => b.test(list[i]));
 		const basil = found(asked, [PINNED]);
 		assert.ok(matches(basil), basil.join('; '));
-		// The newest have one name less: it is called otherwise there.
-		const newest = found(asked.map(([type, { payment_method_types: methods, ...params }]) => {
+		// The newest have two names less: they are called otherwise there.
+		const newest = found(asked.map(([type, { payment_method_types: methods, phases, ...params }]) => {
 			assert.deepEqual(methods ?? ['card'], ['card']);
-			return [type, methods ? { ...params, allowed_payment_method_types: methods } : params];
+			const anew = phases?.map(({ iterations: n, ...phase }) => (n ? { ...phase, duration: { interval: 'month', interval_count: n } } : phase));
+			return [type, { ...params, ...(methods && { allowed_payment_method_types: methods }), ...(anew && { phases: anew }) }];
 		}));
 		assert.ok(matches(newest), newest.join('; '));
 	});

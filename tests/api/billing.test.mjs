@@ -146,7 +146,7 @@ describe('a checkout', () => {
 		const s = stripe.subscriptionsOf(session.customer)[0];
 		assert.deepEqual({ ...subscription, subscription_id: undefined, created_at: undefined, updated_at: undefined, current_period_start: undefined }, {
 			tier: 'Pro Plan', subscription_id: undefined, user_id: u.id, organization_id: null, stripe_customer_id: session.customer, stripe_subscription_id: s.id, status: 'active', price_id: shop.prices.month,
-			quantity: 1, seats: null, current_period_start: undefined, current_period_end: new Date(s.items.data[0].current_period_end * 1000).toISOString().replace('.000', ''), cancel_at_period_end: false, cancel_at: null, trial_end: null, created_at: undefined, updated_at: undefined,
+			quantity: 1, seats: null, current_period_start: undefined, current_period_end: new Date(s.items.data[0].current_period_end * 1000).toISOString().replace('.000', ''), cancel_at_period_end: false, cancel_at: null, trial_end: null, pending_tier: null, pending_price_id: null, pending_seats: null, pending_at: null, created_at: undefined, updated_at: undefined,
 		});
 		const { invoices } = ok(await u.as.get('/api/v1/billing/invoices'));
 		assert.deepEqual(invoices.map((i) => [i.stripe_invoice_id, i.amount_cents, i.currency, i.status, i.subscription_id]), [[s.latest_invoice, 2000, 'usd', 'paid', subscription.subscription_id]]);

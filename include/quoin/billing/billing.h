@@ -58,12 +58,17 @@ enum qn_err qn_billing_start(struct qn_billing *b, const struct payer *p, const 
 enum qn_err qn_billing_portal(struct qn_billing *b, const struct payer *p, const char *frontend_url,
     const char *key, const char **ret_url) QN_MUST_CHECK;
 
-/* Ends it with the period, at once, or not at all after all. */
+/* Ends it with the period, at once, or not at all after all. What else was to come does not. */
 enum qn_ending { QN_ENDS_WITH_PERIOD, QN_ENDS_NOW, QN_ENDS_NOT };
 enum qn_err qn_billing_cancel(struct qn_billing *b, const struct subscription *s,
     enum qn_ending ending, const char *key) QN_MUST_CHECK;
 
-/* Another price, or another number of seats (QN_I64_NULL: as many as are included). QN_INVALID as above. */
+/*
+ * Another price, or another number of seats (QN_I64_NULL: as many as are included). More begins at once, and what was
+ * paid is set against it; less (a plan of lower rank, a shorter period, fewer seats) begins when what is paid for ends.
+ * Either takes the place of what was to come before: asking for what is takes that back. QN_INVALID as above;
+ * QN_CONFLICT: there is no next period, as it is cancelled.
+ */
 enum qn_err qn_billing_change(struct qn_billing *b, const struct subscription *s,
     const struct price *price, int64_t seats, const char *key) QN_MUST_CHECK;
 

@@ -75,6 +75,7 @@ enum qn_mail_var {
 	X(PAYMENT_RETURNED, "payment-returned", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT), \
 	    "/billing") \
 	X(TRIAL_ENDING, "trial-ending", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(WHEN), "/billing") \
+	X(PLAN_CHANGING, "plan-changing", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(WHEN), "/billing") \
 	X(SUBSCRIPTION_ENDED, "subscription-ended", QN_MAIL_BIT(PLAN), "/billing") \
 	X(TEST, "test", 0, "/")
 

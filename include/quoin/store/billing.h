@@ -104,17 +104,34 @@ struct subscription {
 	qn_time created_at, updated_at;
 	const char *item; /* its line at Stripe */
 	const char *customer_id;
+	const char *pending_plan, *pending_tier, *pending_price_id; /* as plan, tier and price_id */
+	int64_t pending_seats;
+	qn_time pending_at;   /* when that is what it is for; QN_TIME_NULL: it stays as it is */
+	const char *schedule; /* Stripe's, that it is under; NULL: none is known */
 };
 extern const struct qn_object subscription_object; /* D29 */
 
 /* The one that counts: a live one before others, of these the newest. QN_NOT_FOUND. */
 enum qn_err subscription_current(struct qn_db *db, struct qn_arena *a, const struct payer *p,
     struct subscription *ret) QN_MUST_CHECK;
+/* Notes that a schedule of it is being begun at Stripe, and has it looked at whether it became whole. */
+enum qn_err subscription_scheduling(
+    struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
+/*
+ * Of `items`, its lines as Stripe has them: *ret_item is the one that says the plan, NULL when there is none.
+ * *ret_later: to go over to `quantity` of the price with `more` seats beside it takes away what is paid for.
+ */
+enum qn_err subscription_comes_later(struct qn_db *db, struct qn_arena *a, const char *app,
+    struct qn_span items, const char *price, int64_t quantity, int64_t more, const char **ret_item,
+    bool *ret_later) QN_MUST_CHECK;
 /* Whether it gives, or may give again, what it is for. */
 bool subscription_is_live(const struct subscription *s);
 
 /* Those of a customer whose user or organisation is gone, that have not ended: a list of struct subscription. */
 enum qn_err subscription_orphans(
+    struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret) QN_MUST_CHECK;
+/* Those of a customer that are under a schedule of ours with which nothing is to come: likewise. */
+enum qn_err subscription_idle_schedules(
     struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret) QN_MUST_CHECK;
 
 struct invoice {
