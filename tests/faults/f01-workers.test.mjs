@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import { POOLS, signal } from '../lib/copy.mjs';
 import { fault, kinds, median, ms, slack, times } from '../lib/fault.mjs';
+import { ask } from '../lib/licences.mjs';
 import { ok } from '../lib/setup.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -55,26 +56,12 @@ fault('F02', 'kill -9 of a worker inside a transaction: whole or not at all, loc
 		const [when, isHere] = Object.entries(points)[i % 3];
 		const committed = when === 'after COMMIT';
 		const name = `in hand ${i} ${randomUUID()}`;
-		let link; // of the worker that has our request, once it is held where we want it
-		const held = new Promise((resolve) => {
-			wire.onHeld = resolve;
-			wire.rule = ({ texts, bytes }, l) => {
-				if (bytes.some((x) => x.includes(name)))
-					l.named = name;
-				if (l.named !== name || link || !isHere(texts))
-					return 'pass';
-				link = l;
-				if (committed)
-					return 'hold';
-				resolve();
-				return new Promise(() => {}); // never heard
-			};
-		});
+		const held = wire.once(name, isHere, committed ? 'hold' : 'keep');
 		const sent = Date.now();
 		const body = { workspace_id: ws.id, name, data: { i } };
 		const key = { headers: { 'idempotency-key': randomUUID() } };
 		const answer = users[0].as.post('/api/v1/graphs', body, key).catch((e) => e);
-		await held;
+		const link = await held;
 		// Of all who are at work the one that does not come to its end; who began before we asked is another. Where others are slow,
 		// too, it is the one who is left.
 		const victim = await until('the worker that waits', () => {
@@ -98,6 +85,66 @@ fault('F02', 'kill -9 of a worker inside a transaction: whole or not at all, loc
 	assert.ok(Math.max(...freed) <= 1000 + slack(), `locks were free after ${freed.map(ms)}`);
 	return { kills: n, 'locks free after': `${ms(median(freed))}, at most ${ms(Math.max(...freed))}` };
 });
+
+fault('F02', 'kill -9 of a worker at the COMMIT of what Stripe told, and at the seat of a machine: whole or not at all', async (b, ledger, t, callers, trade) => {
+	const { copy } = b;
+	const wire = await b.wire();
+	const n = times(8, 40);
+	const freed = [];
+	const busy = (pool, since) => until('the worker that waits', () => {
+		const slow = copy.board(pool).filter((w) => w.stage === 'handle' && w.since > 0.15 && w.since < since());
+		return slow.length === 1 && slow[0].pid;
+	}, { every: 2 });
+	/** Kills who is held there, whose locks must go; until it is known to be gone nothing else is held. */
+	const kill = async (pool, link, since) => {
+		const victim = await busy(pool, since);
+		const at = Date.now();
+		signal(victim, 'SIGKILL');
+		await until('its locks are free', async () => (await copy.value(`SELECT count(*) FROM pg_locks WHERE pid = ${link.backend}`)) === '0', { every: 5 });
+		freed.push(Date.now() - at);
+		await until('another serves', () => copy.workers(pool).length === copy.wanted(pool) && !copy.workers(pool).includes(victim));
+	};
+	const counts = { event: 0, machine: 0 };
+	for (let i = 0; i < n; i++) {
+		const committed = i % 2 === 1;
+		const how = committed ? 'hold' : 'keep';
+		const began = Date.now();
+		const since = () => (Date.now() - began + 5) / 1000;
+		if (i % 4 < 2) {
+			counts.event++;
+			const u = trade.next();
+			const [first, ...rest] = trade.lives.of(u);
+			const ours = await copy.value(`SELECT id FROM billing_customers WHERE user_id = '${u.id}'`);
+			const held = wire.once(ours, (texts) => texts.includes('COMMIT'), how);
+			await trade.send(first());
+			await kill('jobs', await held, since);
+			const there = committed ? '1' : '0';
+			assert.deepEqual((await copy.sql(`SELECT (SELECT count(*) FROM subscriptions WHERE customer_id = '${ours}'), (SELECT count(*) FROM mails WHERE user_id = '${u.id}'), (SELECT count(*) FROM billing_notices WHERE customer_id = '${ours}'),
+				(SELECT count(*) FROM billing_events WHERE customer = '${u.customer}' AND applied_at IS NOT NULL)`))[0], [there, there, there, there], `killed ${how}`);
+			wire.rule = undefined;
+			await copy.sql("UPDATE jobs SET run_at = now() WHERE kind = 'billing.event'"); // in place of the minute of its lease
+			for (const step of rest)
+				await trade.send(step());
+			await trade.shop.applied(60_000);
+		} else {
+			counts.machine++;
+			const licence = trade.licences[0];
+			const m = { licence, id: `machine-${randomUUID()}`, outcome: 'VALID' };
+			trade.machines.push(m);
+			const held = wire.once(m.id, (texts) => texts.some((x) => x.includes('license_seat(')), how);
+			const answer = ask(trade.office.http, licence, m.id).catch((e) => e);
+			await kill('api', await held, since);
+			assert.equal((await answer).status, 502, `killed ${how}`);
+			const seats = () => copy.value(`SELECT count(*) FROM license_devices WHERE machine_id = '${m.id}'`);
+			assert.equal(await seats(), committed ? '1' : '0', `killed ${how}`);
+			wire.rule = undefined;
+			assert.equal(ok(await ask(trade.office.http, licence, m.id)).code, 'VALID');
+			assert.equal(await seats(), '1');
+		}
+	}
+	assert.ok(Math.max(...freed) <= 1000 + slack(), `locks were free after ${freed.map(ms)}`);
+	return { kills: `${counts.event} at an event, ${counts.machine} at a seat`, 'locks free after': `${ms(median(freed))}, at most ${ms(Math.max(...freed))}` };
+}, { trade: { lives: times(4, 20), loops: false } });
 
 fault('F03', 'kill -9 of all workers of all pools: service within 2 s', async (b, ledger) => {
 	const { copy, http, t, users } = b;

@@ -31,11 +31,13 @@ async function outage(ledger, at, up) {
 	return { failed: seen.failed, after: Math.max(0, after), slowest: seen.slowest };
 }
 
-fault('F07', 'Postgres restarted, fast and immediate: 503 while it is down, well within 3 s', async ({ copy }, ledger) => {
+fault('F07', 'Postgres restarted, fast and immediate: 503 while it is down, well within 3 s', async ({ copy }, ledger, t, callers, trade) => {
 	const n = times(4, 40);
 	const downs = [];
 	let failed = 0, recovered = 0, slowest = 0;
 	for (let i = 0; i < n; i++) {
+		const [events, machines] = [trade.taken, trade.machines.length];
+		await until('Stripe has told more, and machines came', () => trade.taken > events + 3 && trade.machines.length > machines + 3, { within: 60_000 });
 		const pid = copy.pid('postgres');
 		const all = [pid, ...copy.children(pid)];
 		const at = Date.now();
@@ -49,7 +51,7 @@ fault('F07', 'Postgres restarted, fast and immediate: 503 while it is down, well
 	}
 	assert.ok(failed > 0, 'nobody noticed');
 	return { restarts: n, down: `at most ${seconds(Math.max(...downs))}`, '503s': failed, 'last 503': `${ms(recovered)} after it was there`, 'slowest answer': ms(slowest) };
-});
+}, { trade: { lives: times(60, 600) } });
 
 fault('F08', 'kill -9 of a backend, and of the postmaster: every connection replaced', async ({ copy }, ledger) => {
 	const n = times(4, 20);

@@ -16,6 +16,18 @@ async function trigger(b, workspace, body) {
 		CREATE TRIGGER fault BEFORE UPDATE ON documents FOR EACH ROW WHEN (NEW.workspace_id = '${workspace}') EXECUTE FUNCTION fault()`);
 }
 
+/** Deadlocks are looked for at once, until the fault is over. */
+async function impatience({ copy, defer }) {
+	const patience = async (change) => {
+		await copy.sql(`ALTER SYSTEM ${change}`); // in no transaction
+		await copy.sql('SELECT pg_reload_conf()');
+	};
+	defer(() => patience('RESET deadlock_timeout'));
+	await patience('SET deadlock_timeout = 10');
+}
+
+const deadlocks = ({ copy }) => copy.value(`SELECT pg_stat_clear_snapshot()::text || deadlocks FROM pg_stat_database WHERE datname = 'quoin'`).then(Number);
+
 fault('F11', 'deadlocks, serialization failures and a hot row: retried three times at most, never applied twice', async (b) => {
 	const { copy, t, users } = b;
 	const owner = users[0];
@@ -23,19 +35,13 @@ fault('F11', 'deadlocks, serialization failures and a hot row: retried three tim
 	const hot = [];
 	for (let i = 0; i < 3; i++)
 		hot.push(await t.graph(owner, { workspace: ws }));
-	const patience = async (change) => {
-		await copy.sql(`ALTER SYSTEM ${change}`); // in no transaction
-		await copy.sql('SELECT pg_reload_conf()');
-	};
-	b.defer(() => patience('RESET deadlock_timeout'));
-	await patience('SET deadlock_timeout = 10');
+	await impatience(b);
 	// Every save takes two locks, one way round or the other, and one in twenty fails as a serialization would.
 	await trigger(b, ws.id, `
 		IF random() < 0.05 THEN RAISE EXCEPTION 'made to fail' USING ERRCODE = '40001'; END IF;
 		IF random() < 0.5 THEN PERFORM pg_advisory_xact_lock(1); PERFORM pg_sleep(0.003); PERFORM pg_advisory_xact_lock(2);
 		ELSE PERFORM pg_advisory_xact_lock(2); PERFORM pg_sleep(0.003); PERFORM pg_advisory_xact_lock(1); END IF;`);
-	const deadlocks = () => copy.value(`SELECT pg_stat_clear_snapshot()::text || deadlocks FROM pg_stat_database WHERE datname = 'quoin'`).then(Number);
-	const [dead, retries] = [await deadlocks(), await copy.metric('quoin_transaction_retries_total')];
+	const [dead, retries] = [await deadlocks(b), await copy.metric('quoin_transaction_retries_total')];
 
 	// Saves without a base (the last one wins) and restores with a key: each is one version, or none.
 	const n = times(240, 4000);
@@ -69,7 +75,7 @@ fault('F11', 'deadlocks, serialization failures and a hot row: retried three tim
 		const k = at.get(`${id} ${version}`);
 		assert.ok(k !== undefined && (u === undefined || u === k), `v${version} of ${id} is not what was acknowledged for it`);
 	}
-	const seen = { deadlocks: (await deadlocks()) - dead, retries: (await copy.metric('quoin_transaction_retries_total')) - retries };
+	const seen = { deadlocks: (await deadlocks(b)) - dead, retries: (await copy.metric('quoin_transaction_retries_total')) - retries };
 	assert.ok(seen.deadlocks > 0 && seen.retries > 0, `nothing collided: ${JSON.stringify(seen)}`);
 
 	// One that fails every time is given up after the fourth.
@@ -99,6 +105,27 @@ fault('F11', 'deadlocks, serialization failures and a hot row: retried three tim
 	assert.equal(await copy.value(`SELECT count(*) FROM document_versions WHERE document_id = '${hot[0].id}'`), before);
 	return { writes: n, acknowledged: sent.size, refused: other.length, ...seen, 'a row held for long: refused after': ms(slowest) };
 });
+
+fault('F11', 'deadlocks and serialization failures of events and of seats: tried again, never applied twice', async (b, ledger, t, callers, trade) => {
+	const { copy } = b;
+	await impatience(b);
+	// Each takes two locks, one way round or the other, and one in ten fails as a serialization would.
+	const tables = { billing_events: 'INSERT', subscriptions: 'INSERT OR UPDATE', license_devices: 'INSERT' };
+	b.defer(() => copy.sql(`${Object.keys(tables).map((x) => `DROP TRIGGER IF EXISTS fault ON ${x};`).join(' ')} DROP FUNCTION IF EXISTS fault_trade()`));
+	await copy.sql(`CREATE FUNCTION fault_trade() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF random() < 0.1 THEN RAISE EXCEPTION 'made to fail' USING ERRCODE = '40001'; END IF;
+			IF random() < 0.5 THEN PERFORM pg_advisory_xact_lock(3); PERFORM pg_sleep(0.003); PERFORM pg_advisory_xact_lock(4);
+			ELSE PERFORM pg_advisory_xact_lock(4); PERFORM pg_sleep(0.003); PERFORM pg_advisory_xact_lock(3); END IF;
+			RETURN NEW; END $$;
+		${Object.entries(tables).map(([x, on]) => `CREATE TRIGGER fault BEFORE ${on} ON ${x} FOR EACH ROW EXECUTE FUNCTION fault_trade();`).join(' ')}`);
+	const [dead, retries] = [await deadlocks(b), await copy.metric('quoin_transaction_retries_total')];
+	const [lives, machines] = [times(15, 150), times(120, 2000)];
+	await until('Stripe has told enough, and enough machines came', () => trade.lived.length > lives && trade.machines.length > machines, { within: 300_000 });
+	await trade.stop();
+	const seen = { deadlocks: (await deadlocks(b)) - dead, retries: (await copy.metric('quoin_transaction_retries_total')) - retries };
+	assert.ok(seen.deadlocks > 0 && seen.retries > 0, `nothing collided: ${JSON.stringify(seen)}`);
+	return seen;
+}, { trade: { lives: times(40, 400), rate: 40 } });
 
 fault('F12', 'connection cut before, at and after COMMIT: the outcome is learnt by the key', async (b, ledger) => {
 	const wire = await b.wire();
@@ -157,6 +184,50 @@ fault('F12', 'connection cut before, at and after COMMIT: the outcome is learnt 
 	}
 	return { cuts: JSON.stringify(cuts), 'failed requests': `${bad.length} (${uncertain} uncertain)`, 'by key': outcomes.join(', ') };
 });
+
+fault('F12', 'connection cut before, at and after the COMMIT of an event and of a seat: each is there once', async (b, ledger, t, callers, trade) => {
+	const { copy } = b;
+	const wire = await b.wire();
+	const rounds = times(2, 20);
+	const cuts = {};
+	const cut = (place, word, mark, isHere) => {
+		cuts[place] = (cuts[place] ?? 0) + 1;
+		return wire.once(mark, isHere, word);
+	};
+	const takes = (texts) => texts.some((x) => x.includes('billing_event_take('));
+	const commits = (texts) => texts.includes('COMMIT');
+	const seats = (texts) => texts.some((x) => x.includes('license_seat('));
+	for (const [i, word] of Array(rounds).fill(['drop', 'cut', 'race']).flat().entries()) {
+		const u = trade.next();
+		const [first, ...rest] = trade.lives.of(u);
+		const event = first();
+		const asked = trade.refused;
+		let done = cut('taking an event', word, event.id, takes);
+		await trade.send(event); // until it is taken
+		await done;
+		assert.ok(trade.refused > asked, `${word}: Stripe was told that all is well`);
+		await trade.shop.applied(60_000);
+		const ours = await copy.value(`SELECT id FROM billing_customers WHERE user_id = '${u.id}'`);
+		for (const [k, step] of rest.entries()) {
+			if (k === i % rest.length)
+				done = cut('applying an event', word, ours, commits);
+			await trade.send(step());
+			await done;
+			wire.rule = undefined;
+			await trade.shop.applied(60_000);
+		}
+		const m = trade.machines.length;
+		const met = trade.unanswered;
+		const machine = trade.machine(trade.licences[0], true);
+		done = cut('a seat', word, trade.machines[m].id, seats);
+		await machine;
+		await done;
+		assert.equal(trade.machines[m].outcome, 'VALID');
+		assert.ok(trade.unanswered > met, `${word}: a machine was told that it is let in`);
+		wire.rule = undefined;
+	}
+	return { cuts: JSON.stringify(cuts) };
+}, { trade: { lives: times(6, 60), loops: false } });
 
 fault('F13', 'a request that fails in its transaction leaves a clean session', async (b) => {
 	const { copy, t, users } = b;

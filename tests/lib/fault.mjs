@@ -9,6 +9,7 @@ import { Callers } from './callers.mjs';
 import { Copy, POOLS, signal } from './copy.mjs';
 import { Ledger } from './ledger.mjs';
 import { setup } from './setup.mjs';
+import { Trade } from './trade.mjs';
 import { until } from './wait.mjs';
 import { Wire } from './wire.mjs';
 
@@ -65,8 +66,10 @@ async function open() {
 		async wire() {
 			const w = await Wire.into(copy.run);
 			this.defer(() => w.out());
-			for (const pid of POOLS.flatMap((p) => copy.workers(p)))
+			const old = POOLS.flatMap((p) => copy.workers(p));
+			for (const pid of old)
 				signal(pid, 'SIGTERM');
+			await copy.gone(old, 'who is connected past the proxy');
 			return w;
 		},
 	};
@@ -149,30 +152,40 @@ async function judge(b, ledger) {
 }
 
 /**
- * fault('F01', 'kill -9 of a worker', async (b, ledger, t, callers) => figures): runs it under load and judges.
- * What the body returns is printed beside the verdict. `callers`: true, or options of theirs: they call, too.
+ * fault('F01', 'kill -9 of a worker', async (b, ledger, t, callers, trade) => figures): runs it under load and judges.
+ * What the body returns is printed beside the verdict. `callers`, `trade`: true, or options of theirs: they are there, too.
  */
-export function fault(id, what, body, { callers: wanted, ...options } = {}) {
+export function fault(id, what, body, { callers: wanted, trade: sold, ...options } = {}) {
 	test(`${id} ${what}`, { timeout: 1_800_000 }, async (t) => {
 		const b = await bench();
 		held.reset();
 		const callers = wanted && await Callers.start(b.t.stack, wanted === true ? {} : wanted);
+		const trade = sold && await Trade.start(b.t.stack, sold === true ? {} : sold);
 		const ledger = await load(options);
 		let figures, judged;
 		try {
 			await ledger.during(60);
-			figures = await body(b, ledger, t, callers).finally(() => b.cleanUp()) ?? {};
+			figures = await body(b, ledger, t, callers, trade).finally(() => b.cleanUp()) ?? {};
 			judged = await judge(b, ledger);
 		} finally {
 			if (!judged) // where it failed, nothing runs on
-				await Promise.all([ledger.stop(), callers?.stop()]);
+				await Promise.all([ledger.stop(), callers?.stop(), trade?.close()]);
 		}
 		const { green, verdict } = judged;
 		const said = Object.entries({ ...figures, 'health green after': `${green} ms` }).map(([k, v]) => `${k}: ${v}`);
 		t.diagnostic(`${id}: lost ${verdict.failures.length} of ${verdict.acked} acknowledged writes (${verdict.unknown} not acknowledged, ${ledger.notes.length} requests); ${said.join('; ')}`);
 		if (callers)
 			await judgeCallers(id, callers, t);
+		if (trade)
+			await judgeTrade(id, trade, t);
 	});
+}
+
+async function judgeTrade(id, trade, t) {
+	const v = await trade.verdict();
+	t.diagnostic(`${id}: ${v.taken} events of ${v.lives} subscriptions were taken (${v.refused} of ${v.sent} times not at once), ${v.machines} machines came (${v.unanswered} of ${v.asked} times without an answer) and have ${v.seats} seats; lost: ${v.lost.length}; applied twice: ${v.twice.length}`);
+	assert.deepEqual({ lost: v.lost, twice: v.twice }, { lost: [], twice: [] });
+	assert.ok(v.lives > 0 && v.seats > 0, 'there was no trade');
 }
 
 async function judgeCallers(id, callers, t) {

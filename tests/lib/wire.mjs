@@ -5,6 +5,8 @@ import { chmodSync, renameSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
+import { until } from './wait.mjs';
+
 /** Whole messages at the beginning of `bytes`: [{type, body, end}]; `untyped`: the first has no type. */
 function messages(bytes, untyped) {
 	const list = [];
@@ -164,6 +166,29 @@ export class Wire {
 	/** In a directory of its own, for those who are told of it. */
 	static beside(dir, own) {
 		return new Wire(path.join(own, SOCKET), path.join(dir, SOCKET)).listen();
+	}
+
+	/**
+	 * Once: when the connection that has spoken of `mark` comes to a batch where `isHere(texts)`, `verdict` is what
+	 * becomes of it, or it is kept ('keep': the server never hears of it, nor the worker that it did not). Resolves to the
+	 * connection when that is so.
+	 */
+	once(mark, isHere, verdict) {
+		let link, ready;
+		this.onHeld = (l) => (ready = l);
+		this.rule = ({ texts, bytes }, l) => {
+			if (bytes.some((x) => x.includes(mark)))
+				l.named = mark;
+			if (l.named !== mark || link || !isHere(texts))
+				return 'pass';
+			link = l;
+			if (verdict !== 'hold')
+				ready = l;
+			return verdict === 'keep' ? new Promise(() => {}) : verdict;
+		};
+		const done = until(`${mark} is where it is waited for`, () => ready, { within: 30_000, every: 1 });
+		done.catch(() => {}); // whoever waits for it is told
+		return done;
 	}
 
 	/** Gives the place back; connections through us end. */
