@@ -29,6 +29,7 @@ before(async () => {
 		'POST checkout': async () => (await anew())[0].as.post(`${at}/create-checkout-session`, change),
 		'GET portal': () => u.as.get(`${at}/portal`),
 		'POST change-plan': () => u.as.post(`${at}/change-plan`, change),
+		'POST change-plan, later': () => u.as.post(`${at}/change-plan`, { price_id: shop.prices.month }),
 		'POST cancel': () => u.as.post(`${at}/cancel-subscription`, {}),
 		'POST resume': () => u.as.post(`${at}/resume-subscription`),
 		'POST org checkout': async () => {
