@@ -20,7 +20,7 @@ struct qn_server {
 	struct qn_routes *routes;
 	struct qn_proof_ring *proof_keys;
 	struct qn_hasher hasher;
-	struct qn_turns calls; /* out */
+	struct qn_turns calls;        /* out */
 	struct qn_breached *breached; /* NULL: there is no list, or this is not the slow pool */
 };
 
