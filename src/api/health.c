@@ -130,9 +130,9 @@ static enum qn_err metrics(struct qn_request *r)
 	struct qn_buf *b = text(r, API_METRICS_BYTES);
 	struct qn_list gauges;
 
-	api_metrics(qn_server_conf(r->server), qn_server_routes(r->server), b);
-	/* Without Postgres what this host has counted is told all the same. */
-	if (figures_gauges(r->db, r->arena, &gauges) == QN_OK)
+	/* Without Postgres what this host has counted is told all the same, and at once. */
+	if (api_metrics(qn_server_conf(r->server), qn_server_routes(r->server), b) &&
+	    figures_gauges(r->db, r->arena, &gauges) == QN_OK)
 		api_metrics_business(&gauges, b);
 	else
 		r->why = "there are no business figures";

@@ -125,10 +125,11 @@ static void durations(const struct qn_routes *routes, const struct boards *board
 			    &boards->of[p]->route[i], b);
 }
 
-void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *b)
+bool api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *b)
 {
 	const char *dir = qn_conf_str(conf, QN_CONF_KEY_QUOIN_RUN_DIR);
 	struct boards boards = {{NULL}};
+	bool live = false;
 
 	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++)
 		boards.of[p] = qn_board_map(dir, (enum qn_pool)p);
@@ -136,8 +137,11 @@ void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, str
 	durations(routes, &boards, b);
 	workers(&boards, b);
 	counters(&boards, b);
-	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++)
+	for (int p = QN_POOL_API; p < QN_POOL__MAX; p++) {
+		live = live || (boards.of[p] != NULL && qn_board_live(boards.of[p]));
 		qn_board_unmap(boards.of[p]);
+	}
+	return live;
 }
 
 /* Gauges of figures, by the name that the store has for them (docs/figures.md). */

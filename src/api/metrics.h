@@ -9,7 +9,8 @@
 
 enum { API_METRICS_BYTES = 4 * 1024 * 1024 };
 
-void api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *out);
+/* Whether a pool's listener has heard of Postgres lately. */
+bool api_metrics(const struct qn_conf *conf, const struct qn_routes *routes, struct qn_buf *out);
 /* Of figures_gauges(). */
 void api_metrics_business(const struct qn_list *gauges, struct qn_buf *out);
 

@@ -108,6 +108,11 @@ fault('F09', 'Postgres frozen: 503 within 5 s, no worker stuck', async (b, ledge
 		while (Date.now() < end)
 			await Promise.all(Array.from({ length: 40 }, come));
 		const asked = ledger.since(at);
+		if (whole) {
+			const from = Date.now();
+			await copy.metric('quoin_watchdog_kills_total');
+			assert.ok(Date.now() - from < 1000 + slack(), '/metrics waited for Postgres');
+		}
 		thaw();
 		const up = Date.now();
 		const worst = Math.max(...crowd.map((x) => x.ms));
