@@ -1,7 +1,7 @@
 /* The caller. */
-#include "password.h"
 #include "quoin/store/session.h"
 #include "signin.h"
+#include "mails.h"
 
 enum { GRACE_DAYS = 30 };
 

@@ -6,6 +6,8 @@
 #include "quoin/base/json.h"
 #include "quoin/store/session.h"
 #include "signin.h"
+#include "counts.h"
+#include "mails.h"
 
 enum { CHANGE_S = 3600, PAYLOAD_BYTES = 2048 };
 

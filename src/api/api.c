@@ -1,5 +1,6 @@
 #include "api.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 
 #include "quoin/base/buf.h"
@@ -82,4 +83,15 @@ struct qn_span api_details(struct qn_request *r, ...)
 	struct qn_span text = {b.over ? NULL : qn_strndup(r->arena, b.p, b.n), b.over ? 0 : b.n};
 	qn_buf_done(&b);
 	return text;
+}
+
+/* Plans are stored by their code and shown as the app spells them (CONTRACT K6). */
+const char *api_shown_tier(struct qn_request *r, const char *code)
+{
+	const struct qn_plan *plan = qn_app_plan(r->who.app, code);
+	char *tier = qn_strdup(r->arena, plan != NULL ? plan->shown : code);
+
+	for (char *p = tier; plan == NULL && r->who.app->tier_upper && *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return tier;
 }

@@ -39,6 +39,9 @@ struct qn_span api_details(struct qn_request *r, ...) __attribute__((sentinel));
 /* A to Z in small letters, as addresses are compared (store/account.c): what is counted of an address is of every spelling. */
 const char *api_lower(struct qn_request *r, const char *s);
 
+/* The plan of that code as the app spells it, in the arena (CONTRACT K6). */
+const char *api_shown_tier(struct qn_request *r, const char *plan);
+
 /* The tail of every paged reply. */
 #define API_PAGE_FIELDS(s) \
 	QN_FIELD(s, has_more, BOOL, 0, 0, 0, "Whether there is another page."), \

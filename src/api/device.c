@@ -5,6 +5,7 @@
 #include "quoin/auth/opaque.h"
 #include "quoin/store/device.h"
 #include "signin.h"
+#include "counts.h"
 
 enum { CODE_LEN = 8, CODE_TRIES = 4 };
 

@@ -2,7 +2,6 @@
 #include "orgs.h"
 #include "quoin/store/entitlement.h"
 #include "quoin/store/usage.h"
-#include "signin.h"
 
 #define MEBIBYTE INT64_C(1048576)
 

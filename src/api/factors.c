@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "password.h"
+#include "counts.h"
+#include "mails.h"
 #include "quoin/auth/opaque.h"
 #include "quoin/auth/qr.h"
 #include "quoin/auth/recovery.h"

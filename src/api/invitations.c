@@ -4,6 +4,7 @@
  */
 #include "orgs.h"
 #include "password.h"
+#include "mails.h"
 #include "quoin/auth/opaque.h"
 #include "quoin/store/attempt.h"
 #include "quoin/store/invitation.h"

@@ -3,7 +3,6 @@
  * is it valid here, use some of it, I am alive, lend me a seat. Who asks changes no answer (SECURITY T22).
  */
 #include "licences.h"
-#include "signin.h"
 
 #include <string.h>
 

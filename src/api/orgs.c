@@ -2,7 +2,6 @@
 #include "orgs.h"
 #include "quoin/base/rand.h"
 #include "quoin/store/organization.h"
-#include "signin.h"
 
 #include <string.h>
 

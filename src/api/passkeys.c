@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "factors.h"
-#include "password.h"
+#include "counts.h"
 #include "quoin/auth/opaque.h"
 #include "quoin/auth/webauthn.h"
 #include "quoin/base/json.h"

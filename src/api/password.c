@@ -9,16 +9,15 @@
 #include "quoin/auth/opaque.h"
 #include "quoin/auth/passrule.h"
 #include "quoin/base/json.h"
-#include "quoin/base/netaddr.h"
 #include "quoin/net/address.h"
-#include "quoin/store/attempt.h"
 #include "quoin/store/session.h"
-#include "signin.h"
+#include "counts.h"
+#include "mails.h"
 
 /* Replies that could tell whether there is an account leave at the next multiple of this. */
 #define EVEN_US 150000
 
-enum { LINKS = 5, LINKS_NET = 50 };
+enum { LINKS_NET = 50 };
 
 static const struct qn_field address_fields[] = {
     QN_FIELD(struct api_address_in, email, STR, QN_F_REQUIRED, 3, 320, "Address."),
@@ -33,45 +32,6 @@ void api_even_out(int64_t began_us)
 
 	while (nanosleep(&t, &t) != 0 && errno == EINTR)
 		;
-}
-
-/* mail */
-
-const char *api_shown_time(struct qn_request *r, qn_time t)
-{
-	char text[64];
-	time_t seconds = (time_t)(t / 1000000);
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%d %B %Y, %H:%M UTC", &tm);
-	return qn_strdup(r->arena, text);
-}
-
-/* What every mail about something that was done may say. */
-static void fill(struct qn_request *r, struct qn_mail_order *o)
-{
-	const char *agent = api_user_agent(r);
-	const char *known[QN_MAIL_VAR__MAX] = {[QN_MAIL_VAR_WHEN] = api_shown_time(r, qn_now()),
-	    [QN_MAIL_VAR_IP] = r->remote_addr,
-	    [QN_MAIL_VAR_DEVICE] =
-		qn_printf(r->arena, "%.200s", agent != NULL ? agent : "an unknown program")};
-
-	for (unsigned v = 0; v < QN_MAIL_VAR__MAX; v++)
-		if (o->vars.v[v] == NULL && qn_mail_template_has(o->template, (enum qn_mail_var)v))
-			o->vars.v[v] = known[v];
-}
-
-enum qn_err api_mail(struct qn_request *r, const char *user, const char *to,
-    enum qn_mail_template t, const struct qn_mail_vars *vars)
-{
-	struct qn_mail_order order = {
-	    .app_id = r->who.app->id, .user_id = user, .to = to, .template = t};
-
-	if (vars != NULL)
-		order.vars = *vars;
-	fill(r, &order);
-	return qn_mail_queue(qn_server_conf(r->server), r->db, r->arena, &order, NULL);
 }
 
 /* what comes in */
@@ -95,39 +55,6 @@ enum qn_err api_judge_password(
 		return QN_OK;
 	qn_fault_add(r, "body", field, qn_password_fault_msg(fault), qn_password_fault_type(fault));
 	return QN_INVALID;
-}
-
-static enum qn_err count(struct qn_request *r, const char *subject, int64_t free)
-{
-	int64_t wait;
-
-	QN_TRY(attempt_count(r->db, r->arena, r->who.app->id, subject, free, &wait));
-	r->retry_after_s = wait;
-	return wait > 0 ? QN_TOO_MANY : QN_OK;
-}
-
-static const char *by_network(struct qn_request *r, const char *what)
-{
-	char net[QN_NET_LEN];
-
-	qn_net_of(r->remote_addr, net);
-	return qn_printf(r->arena, "%s\n\n%s", what, net);
-}
-
-enum qn_err api_count(struct qn_request *r, const char *what, int64_t free)
-{
-	return count(r, by_network(r, what), free);
-}
-
-enum qn_err api_count_mail(struct qn_request *r, const char *what, const char *email)
-{
-	return count(r, qn_printf(r->arena, "%s\n%s", what, api_lower(r, email)), LINKS);
-}
-
-void api_uncount(struct qn_request *r, const char *what, int64_t free)
-{
-	if (attempt_refund(r->db, r->arena, r->who.app->id, by_network(r, what), free) != QN_OK)
-		r->why = "an attempt was not taken back";
 }
 
 /* links */

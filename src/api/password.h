@@ -13,13 +13,6 @@ struct api_address_in {
 };
 extern const struct qn_object api_address_object;
 
-/* Queues a mail, in the open transaction. `vars` may be NULL; time, address and program are filled in. */
-enum qn_err api_mail(struct qn_request *r, const char *user, const char *to,
-    enum qn_mail_template t, const struct qn_mail_vars *vars) QN_MUST_CHECK;
-
-/* "21 November 2026, 08:30 UTC" */
-const char *api_shown_time(struct qn_request *r, qn_time t);
-
 /* 422 with the field's name when it is no address that mail can be sent to. */
 enum qn_err api_check_address(
     struct qn_request *r, const char *field, const char *email) QN_MUST_CHECK;
@@ -33,13 +26,6 @@ enum qn_err api_judge_password(
  */
 enum qn_err api_prove(
     struct qn_request *r, const struct account *who, const char *password) QN_MUST_CHECK;
-
-/* Counts one more of `what` from this client's network; QN_TOO_MANY beyond `free` an hour. */
-enum qn_err api_count(struct qn_request *r, const char *what, int64_t free) QN_MUST_CHECK;
-/* Counts one more mail of `what` to an address, from wherever it is asked for; QN_TOO_MANY beyond a few an hour. */
-enum qn_err api_count_mail(struct qn_request *r, const char *what, const char *email) QN_MUST_CHECK;
-/* It came to a good end: takes it back, so that an office behind one address may go on all day. */
-void api_uncount(struct qn_request *r, const char *what, int64_t free);
 
 /* The whole of a route that mails a link to the address in its body, by a job: who asks learns nothing (T11). */
 enum qn_err api_ask_link(struct qn_request *r, enum qn_link link) QN_MUST_CHECK;

@@ -3,6 +3,8 @@
 
 #include "licences.h"
 #include "password.h"
+#include "counts.h"
+#include "mails.h"
 #include "quoin/auth/opaque.h"
 
 enum { REGISTRATIONS = 50 };

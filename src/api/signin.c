@@ -1,20 +1,19 @@
 /* Signing in, and staying signed in: login, refresh, logout (CONTRACT X3, X4, C9; SECURITY T8, T9, T11). */
 #include "signin.h"
+#include "counts.h"
 #include "licences.h"
-#include "password.h"
+#include "mails.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "quoin/auth/appkey.h"
 #include "quoin/auth/issue.h"
 #include "quoin/auth/opaque.h"
-#include "quoin/base/netaddr.h"
 #include "quoin/store/attempt.h"
 #include "quoin/store/credential.h"
 #include "quoin/store/session.h"
 
-enum { GUESSES = 5, GUESSES_ALL = 30, GUESSES_NET = 100, MFA_TOKEN_S = 300, JSON_BYTES = 4096 };
+enum { MFA_TOKEN_S = 300, JSON_BYTES = 4096 };
 
 const char *const signin_sessions[] = {"token", "cookie", NULL};
 
@@ -45,17 +44,6 @@ static const struct qn_field reply_fields[] = {
 };
 const struct qn_object signin_reply_object = QN_OBJECT("SignIn", struct signin_reply, reply_fields);
 
-/* Plans are stored by their code and shown as the app spells them (CONTRACT K6). */
-const char *api_shown_tier(struct qn_request *r, const char *code)
-{
-	const struct qn_plan *plan = qn_app_plan(r->who.app, code);
-	char *tier = qn_strdup(r->arena, plan != NULL ? plan->shown : code);
-
-	for (char *p = tier; plan == NULL && r->who.app->tier_upper && *p != '\0'; p++)
-		*p = (char)toupper((unsigned char)*p);
-	return tier;
-}
-
 struct api_user *api_user_of(struct qn_request *r, const struct account *who)
 {
 	struct api_user *u = qn_new(r->arena, struct api_user);
@@ -70,48 +58,6 @@ struct api_user *api_user_of(struct qn_request *r, const struct account *who)
 	    .created_at = who->created_at,
 	};
 	return u;
-}
-
-/* guesses */
-
-static struct attempt_guess guess_at(struct qn_request *r, const char *what, const char *subject)
-{
-	char net[QN_NET_LEN];
-
-	qn_net_of(r->remote_addr, net);
-	return (struct attempt_guess){
-	    .network = qn_printf(r->arena, "%s\n\n%s", what, net),
-	    .client = qn_printf(r->arena, "%s\n%s\n%s", what, subject, net),
-	    .all = qn_printf(r->arena, "%s\n%s", what, subject),
-	    .free_network = GUESSES_NET,
-	    .free_client = GUESSES,
-	    .free_all = GUESSES_ALL,
-	};
-}
-
-static enum qn_err wait_for(struct qn_request *r, int64_t seconds)
-{
-	if (seconds == 0)
-		return QN_OK;
-	r->retry_after_s = seconds;
-	return QN_TOO_MANY;
-}
-
-enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject)
-{
-	struct attempt_guess g = guess_at(r, what, subject);
-	int64_t wait;
-
-	QN_TRY(attempt_guess(r->db, r->arena, r->who.app->id, &g, &wait));
-	return wait_for(r, wait);
-}
-
-/* An office that signs in all day stays as free as it was; what others guessed stays counted. */
-enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject)
-{
-	struct attempt_guess g = guess_at(r, what, subject);
-
-	return attempt_guessed(r->db, r->arena, r->who.app->id, &g);
 }
 
 /* tokens */
@@ -334,7 +280,7 @@ static enum qn_err login(struct qn_request *r)
 {
 	const struct login_in *in = r->in;
 	struct signin_reply *out = qn_new(r->arena, struct signin_reply);
-	struct attempt_guess guess = guess_at(r, "password", api_lower(r, in->email));
+	struct attempt_guess guess = api_guess_at(r, "password", api_lower(r, in->email));
 	struct signin how = {.method = "password",
 	    .aal = 1,
 	    .cookie = strcmp(in->session, "cookie") == 0,
@@ -347,7 +293,7 @@ static enum qn_err login(struct qn_request *r)
 
 	enum qn_err e =
 	    account_guess(r->db, r->arena, r->who.app->id, &guess, in->email, &wait, &who);
-	QN_TRY(wait_for(r, wait));
+	QN_TRY(api_wait(r, wait));
 	if (e != QN_OK && e != QN_USER_NOT_FOUND)
 		return e;
 	QN_TRY(qn_password_verify(qn_server_hasher(r->server), qn_span_of(in->password),

@@ -15,8 +15,6 @@ struct api_user {
 	const char *license_key; /* NULL: left out */
 };
 extern const struct qn_object api_user_object;
-/* In the arena. */
-const char *api_shown_tier(struct qn_request *r, const char *plan);
 struct api_user *api_user_of(struct qn_request *r, const struct account *who);
 
 struct signin_reply {
@@ -58,14 +56,6 @@ extern const char *const signin_sessions[];
 /* Tokens of a session; `generation` is that of the refresh token. */
 enum qn_err api_session_tokens(struct qn_request *r, const struct account *who,
     const char *session_id, int64_t generation, int64_t aal, struct signin_reply *ret);
-
-/*
- * Counts a guess (SECURITY T9) at `subject` of kind `what`: by this client, by all, and the client's at
- * all subjects. QN_TOO_MANY, with r->retry_after_s, when it has to wait. Never inside a transaction.
- */
-enum qn_err api_guess(struct qn_request *r, const char *what, const char *subject);
-/* It was right: it does not count, and this client's count for the subject begins anew. */
-enum qn_err api_guessed(struct qn_request *r, const char *what, const char *subject);
 
 /* A path of the app's own pages, for after the sign-in: nothing in it can lead elsewhere (T7). */
 enum qn_err api_check_path(struct qn_request *r, const char *path);
