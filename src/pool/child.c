@@ -1,5 +1,6 @@
 #include "quoin/pool/child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,6 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+enum { GROUP_TRIES = 50, GROUP_PAUSE_MS = 100 };
 
 static volatile sig_atomic_t leaving;
 
@@ -74,22 +77,39 @@ void qn_child_pause(int64_t ms)
 		ppoll(NULL, 0, &left, &mask);
 }
 
-static void write_to(const char *path, const char *text)
+/* 0, or what the kernel has against it. */
+static int write_to(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC), failed;
 
 	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0) {
-		/* then it stays as the kernel has it */
-	}
+		return errno;
+	failed = write(fd, text, strlen(text)) < 0 ? errno : 0;
 	close(fd);
+	return failed;
 }
 
 /* When memory runs out the kernel should take a worker and not the master. */
 static void offer_to_oom_killer(void)
 {
-	write_to("/proc/self/oom_score_adj", "500");
+	(void)write_to(
+	    "/proc/self/oom_score_adj", "500"); /* else the kernel chooses by size alone */
+}
+
+/*
+ * Who is not root is let change one such group in a tenth of a second, on the whole machine (kernel/sched/autogroup.c),
+ * and workers start several at a time. A group that keeps its weight would get more than before.
+ */
+static void weigh_group(int nice)
+{
+	char text[12];
+
+	snprintf(text, sizeof(text), "%d", nice);
+	for (int i = 0; i < GROUP_TRIES && !qn_child_leaving(); i++) {
+		if (write_to("/proc/self/autogroup", text) != EAGAIN)
+			return;
+		qn_child_pause(GROUP_PAUSE_MS);
+	}
 }
 
 /*
@@ -101,14 +121,12 @@ static void give_way(const struct qn_child *child, pid_t master)
 {
 	static const int niceness[QN_POOL__MAX] = {[QN_POOL_SLOW] = 10, [QN_POOL_JOBS] = 10};
 	int nice = niceness[child->pool];
-	char text[12];
 
 	if (child->slot < 0 || nice <= getpriority(PRIO_PROCESS, 0))
 		return;
 	if (setpriority(PRIO_PROCESS, 0, nice) != 0 || getsid(0) != master || setsid() < 0)
 		return;
-	snprintf(text, sizeof(text), "%d", nice);
-	write_to("/proc/self/autogroup", text);
+	weigh_group(nice);
 }
 
 /* OpenSSL 3 notices the fork and seeds its generator anew by itself: nothing to do for it here. */

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import { after, before, describe, test } from 'node:test';
 
+import { Copy, signal } from '../lib/copy.mjs';
 import { problem, setup } from '../lib/setup.mjs';
 import { inParallel, until } from '../lib/wait.mjs';
 
@@ -53,6 +55,21 @@ describe('health', () => {
 		// Each worker asks again by itself, after a rest.
 		for (const path of ['/health', '/ready'])
 			await until(`${path} says 200, whichever worker answers`, async () => (await inParallel(Array.from({ length: 32 }), 16, () => t.http.get(path))).every((r) => r.status === 200));
+	});
+
+	test('all who hash and work through queues give way, however many start at once', { skip: (!existsSync('/proc/self/autogroup') || os.getPriority() >= 10) && 'sessions are not weighed here, or we give way ourselves' }, async () => {
+		const copy = new Copy(t.stack);
+		for (const pool of ['slow', 'jobs']) {
+			const old = copy.workers(pool);
+			signal(copy.pid(pool), 'SIGHUP');
+			const fresh = await until(`${pool} has other workers`, () => {
+				const now = copy.workers(pool);
+				return now.length === copy.wanted(pool) && !now.some((pid) => old.includes(pid)) && now;
+			});
+			for (const pid of fresh)
+				assert.match(readFileSync(`/proc/${pid}/autogroup`, 'utf8'), / nice 10$/m, `a worker of ${pool}`);
+			assert.match(readFileSync(`/proc/${copy.pid(pool)}/autogroup`, 'utf8'), / nice 0$/m);
+		}
 	});
 
 	test('every app answers, and localhost is fig-nodes', async () => {
