@@ -95,13 +95,15 @@ check_programs() {
 }
 CHECK=()
 
-# check_once_more DIR LOG: each program that failed, by itself; not one that crashed (128 and the signal) or took too long.
+# check_once_more DIR LOG: each program that failed, by itself; not one that crashed (128 and the signal, or what cmocka
+# says when it has caught that) or took too long.
 check_once_more() {
 	local dir=$1 log=$2 name status names
 	for name in $(sed -n 's/^FAIL: \([^ ]*\).*/\1/p' "$log"); do
 		status=$(sed -n 's/^FAIL .*(exit status: \([0-9]*\))$/\1/p' "$dir/$name.log")
 		names=$(sed -n 's/^\[  FAILED  \] \([^0-9].*\)/\1/p' "$dir/$name.log" | sort -u)
 		[ "${status:-255}" -lt 99 ] || continue
+		! grep -qF -- '--- Test failed with exception: ' "$dir/$name.log" || continue
 		say "once more: $name"
 		timeout -k 10 600 make -C "$dir" check TESTS="$name" >"$log.again" 2>&1 || continue
 		sed -i "s#^FAIL: $name\$#PASS: $name#" "$log"
@@ -177,7 +179,7 @@ node_tests() {
 	for file in "$@"; do
 		case ${file##*/} in z-*) last+=("$file") ;; *) first+=("$file") ;; esac
 	done
-	node_run "$tier" "${first[@]}" || node_once_more "$tier" || ran=badly
+	node_run "$tier" "${first[@]}" || node_once_more "$tier" $? || ran=badly
 	[ ${#last[@]} -eq 0 ] || node_run "$tier" "${last[@]}" || ran=badly
 	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
 	[ -z "$ran" ]
@@ -195,17 +197,21 @@ node_run() {
 	return "$code"
 }
 
-# node_once_more TIER: each file that failed, by itself on the same copy; what passes now has passed, and is told as unsteady.
+# node_once_more TIER CODE: each file that failed, by itself on the same copy; what passes now has passed, and is told as
+# unsteady. Not when node ended with another code than 1: then it did not come to all files.
 node_once_more() {
-	local tier=$1 out=$STATE/test/$1.results first file files names was code=0
-	first=$(grep -v '^pass' "$out") || return 1 # it failed outside of all tests
+	local tier=$1 out=$STATE/test/$1.results all first file files names passed was code=0
+	[ "$2" -eq 1 ] || return 1
+	all=$(<"$out")
+	first=$(grep -v '^pass' <<<"$all") || return 1 # it failed outside of all tests
 	mapfile -t files < <(cut -f2 <<<"$first" | sort -u)
 	for file in "${files[@]}"; do
 		was=$(<"$STATE/test/$tier.count")
 		names=$(awk -F'\t' -v file="$file" '$2 == file { print $3 }' <<<"$first")
 		if ! grep -q "^never.$file" <<<"$first" && say "once more: ${file#"$SRC"/}" && node_run "$tier" "$file"; then
 			echo "$was" >"$STATE/test/$tier.count"
-			count "$tier" "$(wc -l <<<"$names")" "-$(wc -l <<<"$names")"
+			passed=$(awk -F'\t' -v file="$file" '$1 == "pass" && $2 == file' <<<"$all" | wc -l)
+			count "$tier" $(($(grep -c '^pass' "$out") - passed)) "-$(wc -l <<<"$names")"
 			unsteady "$file" <<<"$names"
 		else
 			echo "$was" >"$STATE/test/$tier.count"
