@@ -9,9 +9,10 @@
 #define ACCESS(least) \
 	"EXISTS (SELECT 1 FROM document_access a WHERE a.document_id = d.id AND a.app_id = $1 " \
 	"AND a.user_id = $2 AND a.level >= " least ")"
-#define ONE  "d.id = $4 AND d.app_id = $1 AND d.kind = $3"
-#define ITEM "d.id, d.workspace_id, d.name, d.version, d.is_public, d.created_at, d.updated_at"
-#define TAG  "document_tag(d.version, d.touched) AS tag"
+#define ONE   "d.id = $4 AND d.app_id = $1 AND d.kind = $3"
+#define ITEM  "d.id, d.workspace_id, d.name, d.version, d.is_public, d.created_at, d.updated_at"
+#define TAG   "document_tag(d.version, d.touched) AS tag"
+#define MEANT "($5::text[] IS NULL OR document_tag(d.version, d.touched) = ANY ($5))"
 /* Not a join: with the id a constant, a join may be planned to walk all versions of the document. */
 #define DATA_NOW \
 	"(SELECT v.data FROM document_versions v WHERE v.document_id = d.id AND v.version = d.version) AS data"
@@ -55,11 +56,11 @@
 	X(DOCUMENT_RESTORE, WRITE, 6, \
 	    "SELECT outcome, version, tag FROM document_restore($1, $2, $3, $4, $5, $6)") \
 	X(DOCUMENT_DELETE, WRITE, 5, \
-	    "WITH gone AS (DELETE FROM documents d WHERE " ONE " AND " ACCESS( \
-		"3") " AND ($5::text[] IS NULL OR document_tag(d.version, d.touched) = ANY ($5)) RETURNING d.id) " \
-		     "SELECT d.id, (SELECT count(*) FROM gone) AS gone, (" ACCESS( \
-			 "3") ")::integer AS may, " TAG " FROM documents d WHERE " ONE \
-			      " AND " ACCESS("1")) \
+	    "WITH gone AS (DELETE FROM documents d WHERE " ONE \
+	    " AND " ACCESS("3") " AND " MEANT " RETURNING d.id) " \
+				"SELECT d.id, (SELECT count(*) FROM gone) AS gone, (" ACCESS( \
+				    "3") ")::integer AS may, " MEANT "::integer AS meant, " TAG \
+					 " FROM documents d WHERE " ONE " AND " ACCESS("1")) \
 	X(VERSION_LIST, READ, 6, \
 	    "SELECT v.* FROM documents d LEFT JOIN LATERAL (" \
 	    "SELECT o.version, n.message AS commit_message, n.created_at FROM document_versions o " \
@@ -269,12 +270,17 @@ enum qn_err document_delete(struct qn_db *db, struct qn_arena *a, const struct d
 {
 	struct qn_rows *rows;
 
-	/* The outer SELECT sees the state before: whether the document was there for the user at all. */
+	/*
+	 * The outer SELECT sees the state before: whether the document was there for the user at all. What was to be
+	 * deleted then, and was not, is another by now or gone: all is looked at again.
+	 */
 	QN_TRY(QN_EXEC(db, a, document_set, DOCUMENT_DELETE, &rows, REF(ref), qn_a_str(tags)));
 	QN_TRY(qn_rows_one(rows, &row_object, QN_NOT_FOUND, ret));
 	if (qn_rows_i64(rows, 0, 1) == 1)
 		return QN_OK;
-	return qn_rows_i64(rows, 0, 2) == 1 ? QN_VERSION_CONFLICT : QN_DENIED;
+	if (qn_rows_i64(rows, 0, 2) == 0)
+		return QN_DENIED;
+	return qn_rows_i64(rows, 0, 3) == 1 ? QN_RETRY : QN_VERSION_CONFLICT;
 }
 
 enum qn_err version_list(struct qn_db *db, struct qn_arena *a, const struct document_ref *ref,

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
+import { Copy } from '../lib/copy.mjs';
 import { rawMember } from '../lib/http.mjs';
 import { ok, problem, setup } from '../lib/setup.mjs';
-import { inParallel } from '../lib/wait.mjs';
+import { inParallel, until } from '../lib/wait.mjs';
 
 let t, ann, bob, ws;
 
@@ -164,6 +165,28 @@ describe('ETag, If-None-Match, If-Match', () => {
 		problem(await (await t.user('eve')).as.delete(g.path, { headers: { 'if-match': '"v3"' } }), 'graph-not-found');
 		ok(await ann.as.delete(g.path, { headers: { 'if-match': '"v9", "v3"' } }));
 		problem(await ann.as.get(g.path), 'graph-not-found');
+	});
+
+	test('who deletes while somebody else changes or deletes is told what is there then', async () => {
+		const copy = new Copy(t.stack), other = copy.session();
+		const during = async (g, change, options) => {
+			await other.run(`BEGIN; ${change} WHERE id = '${g.id}'`);
+			const late = ann.as.delete(g.path, options);
+			await until('it waits for the change', () => copy.value("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'DELETE FROM documents'"));
+			await other.run('COMMIT');
+			return late;
+		};
+		try {
+			const [saw, was, will] = [await graph(), await graph(), await graph()];
+			const late = await during(saw, 'UPDATE documents SET touched = touched + 1', { headers: { 'if-match': '"v1"' } });
+			problem(late, 'precondition-failed');
+			assert.equal(late.headers.etag, '"v1.1"');
+			problem(await during(was, 'DELETE FROM documents'), 'graph-not-found');
+			ok(await during(will, 'UPDATE documents SET touched = touched + 1'));
+			problem(await ann.as.get(will.path), 'graph-not-found');
+		} finally {
+			await other.end();
+		}
 	});
 
 	test('a stranger learns nothing from If-None-Match: *', async () => {
