@@ -181,8 +181,15 @@ node_tests() {
 	done
 	node_run "$tier" "${first[@]}" || node_once_more "$tier" $? || ran=badly
 	[ ${#last[@]} -eq 0 ] || node_run "$tier" "${last[@]}" || ran=badly
+	! crashed || ran=badly
 	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
 	[ -z "$ran" ]
+}
+
+# Whether a child of a master crashed, which no test has it do: another took its place, and the second run of a file would
+# hide it.
+crashed() {
+	grep -hE '"message":"[a-z]+ died".*"signal":(4|5|6|7|8|11|31)[,}]' "$COPY"/log/*.log >&2
 }
 
 # node_run TIER FILE...: what a person reads goes out, what is counted goes to a file. A file that hangs is a
