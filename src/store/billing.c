@@ -96,7 +96,8 @@
 	    "AND (s.schedule_ours OR s.scheduling_at < clock_timestamp() - interval '15 min') " \
 	    "AND s.status NOT IN ('canceled', 'incomplete_expired')") \
 	X(SUBSCRIPTION_SCHEDULING, WRITE, 1, \
-	    "WITH s AS (UPDATE subscriptions SET scheduling_at = clock_timestamp() WHERE id = $1 RETURNING customer_id) " \
+	    "WITH s AS (UPDATE subscriptions SET scheduling_at = clock_timestamp() WHERE id = $1 " \
+	    "AND status NOT IN ('canceled', 'incomplete_expired') RETURNING customer_id) " \
 	    "UPDATE billing_customers c SET look_at = least(c.look_at, clock_timestamp() + interval '30 min') " \
 	    "FROM s WHERE c.id = s.customer_id") \
 	X(SUBSCRIPTION_COMES_LATER, FRESH, 5, \

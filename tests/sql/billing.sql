@@ -80,6 +80,21 @@ SELECT t.is(t.apply(:'tcust', NULL, t.subs(t.sub('sub_3', 'active', '[' || t.ite
 SELECT t.is((SELECT plan FROM users WHERE id = :'xia'), 'team', 'and the plan is the members'' too');
 SELECT t.is((SELECT count(*)::text FROM audit_logs WHERE organization_id = :'team' AND action = 'billing.subscription.created'), '1', 'its log has it');
 
+-- A schedule that was begun and may be half made is looked for: not in the past, and not of what is over.
+CREATE FUNCTION t.look(customer uuid) RETURNS text LANGUAGE sql AS $$
+    SELECT round(extract(epoch FROM look_at - now()) / 60)::text FROM billing_customers WHERE id = customer
+$$;
+SELECT t.is(t.apply(:'cust', NULL, t.subs(t.sub('sub_look', 'active', '[' || t.item('price_pro', 1, 30) || ']', '{}'))), '', 'a subscription is there');
+UPDATE subscriptions SET scheduling_at = now() - interval '1 min' WHERE stripe_subscription_id = 'sub_look';
+SELECT t.is(t.apply(:'cust', NULL, t.subs(t.sub('sub_look', 'active', '[' || t.item('price_pro', 1, 30) || ']', '{"schedule": "sub_sched_1"}'))) || t.look(:'cust'), '29', 'a schedule that was just begun is looked for soon');
+UPDATE subscriptions SET scheduling_at = now() - interval '40 min' WHERE stripe_subscription_id = 'sub_look';
+SELECT t.is(t.apply(:'cust', NULL, t.subs(t.sub('sub_look', 'active', '[' || t.item('price_pro', 1, 30) || ']', '{"schedule": "sub_sched_1"}'))) || t.look(:'cust'), '10', 'one that cannot be let go now and then');
+UPDATE subscriptions SET scheduling_at = now() - interval '1 min' WHERE stripe_subscription_id = 'sub_look';
+SELECT t.is((SELECT count(*)::text FROM billing_apply(:'cust', (SELECT seq FROM billing_ask(:'cust')), '{}', t.subs(t.sub('sub_look', 'canceled', '[' || t.item('price_pro', 1, 30) || ']', '{"ended_at": 1700000000}')))), '0', 'it ends');
+UPDATE subscriptions SET scheduling_at = scheduling_at - interval '1 hour' WHERE stripe_subscription_id = 'sub_look';
+SELECT t.is(t.apply(:'cust', NULL, '{}') || (t.look(:'cust')::integer > 60)::text, 'true', 'and is looked for no more');
+DELETE FROM subscriptions WHERE stripe_subscription_id = 'sub_look';
+
 -- Payments.
 CREATE FUNCTION t.pay(id text, refunded integer, session boolean, dispute text) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('payments', jsonb_build_array(jsonb_build_object('id', id, 'status', 'succeeded', 'amount', 500, 'amount_received', 500, 'currency', 'usd', 'created', extract(epoch FROM now())::bigint,
