@@ -177,21 +177,10 @@ static enum qn_err read_ledger(struct run *r)
 	return err;
 }
 
-static enum qn_err apply(struct run *r, const struct migration *m)
-{
-	const char *record = qn_printf(r->arena,
-	    "INSERT INTO schema_migrations (version, name, sha256) VALUES (%d, '%s', '%s'); COMMIT",
-	    m->version, m->name, m->sha256);
-
-	fprintf(r->out, "applying %s\n", m->name);
-	fflush(r->out);
-	QN_TRY(run_done(r, m->name, "BEGIN"));
-	QN_TRY(run_done(r, m->name, m->sql));
-	return run_done(r, m->name, record);
-}
-
 static enum qn_err grant(struct run *r)
 {
+	if (r->o->role[0] == '\0')
+		return QN_OK;
 	char *role = PQescapeIdentifier(r->pg, r->o->role, strlen(r->o->role));
 
 	if (role == NULL)
@@ -204,6 +193,21 @@ static enum qn_err grant(struct run *r)
 	    role, role, role, role);
 	PQfreemem(role);
 	return run_done(r, "grant", sql);
+}
+
+/* With its rights: triggers reach new tables at once, also when a later migration has to be tried again. */
+static enum qn_err apply(struct run *r, const struct migration *m)
+{
+	const char *record = qn_printf(r->arena,
+	    "INSERT INTO schema_migrations (version, name, sha256) VALUES (%d, '%s', '%s'); COMMIT",
+	    m->version, m->name, m->sha256);
+
+	fprintf(r->out, "applying %s\n", m->name);
+	fflush(r->out);
+	QN_TRY(run_done(r, m->name, "BEGIN"));
+	QN_TRY(run_done(r, m->name, m->sql));
+	QN_TRY(grant(r));
+	return run_done(r, m->name, record);
 }
 
 static enum qn_err bring_up_to_date(struct run *r)
@@ -225,8 +229,7 @@ static enum qn_err bring_up_to_date(struct run *r)
 	}
 	if (r->o->status || r->o->dry_run)
 		return QN_OK;
-	if (r->o->role[0] != '\0')
-		QN_TRY(grant(r));
+	QN_TRY(grant(r));
 	fprintf(r->out, applied == 0 ? "up to date\n" : "%zu applied\n", applied);
 	return QN_OK;
 }

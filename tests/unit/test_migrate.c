@@ -315,6 +315,19 @@ static void the_role_is_granted_rows_and_no_more(void **state)
 	complains(migrate_with("nobody there", false, false), QN_DB_DOWN, "grant");
 }
 
+/* Programs that run meanwhile use what is there, whatever becomes of the migrations after it. */
+static void rights_come_with_their_table(void **state)
+{
+	(void)state;
+	pg_do(&pg, "CREATE ROLE early");
+	three_files();
+	file("0003_three.sql", "SELECT no_such_thing()");
+	complains(migrate_with("early", false, false), QN_DB_DOWN, "no_such_thing");
+	assert_string_equal(ask("SELECT has_table_privilege('early', 'two', 'INSERT')"), "t");
+	assert_string_equal(
+	    ask("SELECT has_table_privilege('early', 'schema_migrations', 'INSERT')"), "f");
+}
+
 /* at once, and killed */
 
 static pid_t migrate_in_child(void)
@@ -435,6 +448,7 @@ int main(void)
 	    TEST(one_that_fails_leaves_nothing_behind),
 	    TEST(without_a_server_it_says_so),
 	    TEST(the_role_is_granted_rows_and_no_more),
+	    TEST(rights_come_with_their_table),
 	    TEST(two_at_once_wait_for_each_other),
 	    TEST(one_that_is_killed_is_completed_by_the_next),
 	    TEST(a_lock_that_is_not_had_is_given_up),
