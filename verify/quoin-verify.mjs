@@ -177,7 +177,7 @@ async function judge(p, want, kid) {
 
 /** Resolves to { code: 'ok', payload }, or to { code } that says why not. */
 export async function verify(file, keys, expectations) {
-	const given = Object.entries(expectations).filter(([, v]) => v != null); // null and undefined are as good as absent
+	const given = Object.entries(expectations ?? {}).filter(([, v]) => v != null); // null and undefined are as good as absent
 	const want = { kind: 'license', now: Math.floor(Date.now() / 1000), lastSeen: 0, sequence: 0, ...Object.fromEntries(given) };
 	try {
 		const { payload, kid } = await unwrap(file, keys, want);

@@ -378,6 +378,11 @@ describe('a time that is none', () => {
 			for (const want of [{ now: bad }, { now, lastSeen: bad }])
 				assert.notEqual(await said(want), 'ok', JSON.stringify(want));
 	});
+
+	test('nothing expected at all is an answer, too', async () => {
+		for (const none of [undefined, null, {}])
+			assert.deepEqual(await verify(license, readKeys({ keys: ours }), none), { code: 'wrong-product' });
+	});
 });
 
 describe('the program', () => {
