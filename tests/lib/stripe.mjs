@@ -56,7 +56,8 @@ const TAKES = {
 		line_items: [{ price: 'string', quantity: 'int' }], success_url: 'url', cancel_url: 'url', metadata: any, allow_promotion_codes: 'bool',
 		subscription_data: { metadata: any, trial_period_days: 'int' },
 	},
-	'GET /v1/checkout/sessions': { ...page, customer: 'string', payment_intent: 'string', subscription: 'string' },
+	'GET /v1/checkout/sessions': { ...page, customer: 'string', payment_intent: 'string', subscription: 'string', status: ['open', 'complete', 'expired'] },
+	'POST /v1/checkout/sessions/{id}/expire': { expand: ['string'] },
 	'POST /v1/billing_portal/sessions': { customer: 'string', return_url: 'url' },
 	'POST /v1/subscriptions': {
 		customer: 'string', items: [{ price: 'string', quantity: 'int' }], payment_behavior: ['default_incomplete', 'allow_incomplete', 'error_if_incomplete', 'pending_if_incomplete'],
@@ -74,6 +75,8 @@ const TAKES = {
 	'POST /v1/subscription_schedules/{id}': { phases: [PHASE], end_behavior: ENDS, proration_behavior: PRORATES, metadata: any, expand: ['string'] },
 	'POST /v1/subscription_schedules/{id}/release': { preserve_cancel_date: 'bool', expand: ['string'] },
 	'GET /v1/invoices': { ...page, customer: 'string', subscription: 'string', status: 'string' },
+	'POST /v1/invoices/{id}/void': { expand: ['string'] },
+	'POST /v1/refunds': { payment_intent: 'string', charge: 'string', amount: 'int', reason: ['duplicate', 'fraudulent', 'requested_by_customer'], metadata: any, expand: ['string'] },
 	'GET /v1/payment_intents': { ...page, customer: 'string' },
 	'GET /v1/disputes': { ...page, payment_intent: 'string', charge: 'string' },
 	'POST /v1/billing/meter_events': { event_name: 'string', payload: any, identifier: 'string', timestamp: 'int' },
@@ -128,7 +131,7 @@ export class StripeDouble {
 		this.kept = new Map();
 		this.held = new Set();
 		this.searchable = new Set();
-		for (const kind of ['customers', 'prices', 'sessions', 'subscriptions', 'schedules', 'invoices', 'payments', 'charges', 'disputes', 'meterEvents', 'events'])
+		for (const kind of ['customers', 'prices', 'sessions', 'subscriptions', 'schedules', 'invoices', 'payments', 'charges', 'refunds', 'disputes', 'meterEvents', 'events'])
 			this[kind] = new Map();
 	}
 
@@ -260,10 +263,11 @@ export class StripeDouble {
 		case 'GET /v1/customers': return this.#list('customers', params, (c) => !params.email || c.email === params.email);
 		case 'GET /v1/customers/search': return this.#search(params);
 		case 'POST /v1/checkout/sessions': return this.#session(params);
-		case 'GET /v1/checkout/sessions': return this.#list('sessions', params);
+		case 'GET /v1/checkout/sessions': return this.#list('sessions', params, (s) => !params.status || s.status === params.status);
+		case 'POST /v1/checkout/sessions/{id}/expire': return this.#expire(this.#get('sessions', name));
 		case 'POST /v1/billing_portal/sessions': return this.#portal(params);
 		case 'POST /v1/subscriptions': return this.#shown(this.#subscribe(params.customer, params.items, { waits: true, trial: Number(params.trial_period_days ?? 0), metadata: params.metadata }), params.expand);
-		case 'GET /v1/subscriptions': return this.#list('subscriptions', params, (s) => params.status === 'all' || !['canceled', 'incomplete_expired'].includes(s.status));
+		case 'GET /v1/subscriptions': return this.#list('subscriptions', params, (s) => (params.status && params.status !== 'all' ? s.status === params.status : params.status) || !['canceled', 'incomplete_expired'].includes(s.status));
 		case 'GET /v1/subscriptions/{id}': return this.#shown(this.#get('subscriptions', name), params.expand);
 		case 'POST /v1/subscriptions/{id}': return this.#shown(this.#change(this.#get('subscriptions', name), params), params.expand);
 		case 'DELETE /v1/subscriptions/{id}': return this.#shown(this.#end(this.#get('subscriptions', name)), []);
@@ -272,6 +276,8 @@ export class StripeDouble {
 		case 'POST /v1/subscription_schedules/{id}': return this.#phase(this.#get('schedules', name), params);
 		case 'POST /v1/subscription_schedules/{id}/release': return this.#release(this.#get('schedules', name));
 		case 'GET /v1/invoices': return this.#list('invoices', params);
+		case 'POST /v1/invoices/{id}/void': return this.#shown(this.#void(this.#get('invoices', name)));
+		case 'POST /v1/refunds': return this.#refund(params);
 		case 'GET /v1/payment_intents': return this.#list('payments', params);
 		case 'GET /v1/disputes': return this.#list('disputes', params, (d) => (!params.payment_intent || d.payment_intent === params.payment_intent) && (!params.charge || d.charge === params.charge));
 		case 'POST /v1/billing/meter_events': return this.#meter(params);
@@ -372,6 +378,38 @@ export class StripeDouble {
 			cancel_url: p.cancel_url ?? null, url: `${this.url}/pay/${name}`, subscription_data: p.subscription_data,
 			line_items: { object: 'list', has_more: false, data: p.line_items.map((l, i) => ({ id: id('li'), object: 'item', price: prices[i], quantity: Number(l.quantity ?? 1) })) },
 		});
+	}
+
+	#expire(s) {
+		if (s.status !== 'open')
+			throw new Refusal(400, undefined, `Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of \`${s.status}\`.`);
+		return this.#shown(Object.assign(s, { status: 'expired', url: null }));
+	}
+
+	/** What is void can no more be paid. */
+	#void(i) {
+		if (!['open', 'uncollectible'].includes(i.status))
+			throw new Refusal(400, 'invoice_not_editable', `You can only pass in open or uncollectible invoices. This invoice is ${i.status}.`);
+		if (i.payment)
+			this.payments.get(i.payment).status = 'canceled';
+		return Object.assign(i, { status: 'void' });
+	}
+
+	/** The whole charge, or a part; what was given back already is not given back again. */
+	#refund(p) {
+		const charge = p.charge ?? this.#get('payments', p.payment_intent).latest_charge;
+		if (!charge)
+			throw new Refusal(400, undefined, 'This PaymentIntent does not have a successful charge to refund.');
+		const c = this.#get('charges', charge);
+		const amount = Number(p.amount ?? c.amount - c.amount_refunded);
+		if (c.disputed)
+			throw new Refusal(400, 'charge_disputed', `Charge ${c.id} has been charged back; cannot issue a refund.`);
+		if (c.refunded)
+			throw new Refusal(400, 'charge_already_refunded', `Charge ${c.id} has already been refunded.`);
+		if (amount > c.amount - c.amount_refunded)
+			throw new Refusal(400, undefined, `Refund amount (${amount}) is greater than unrefunded amount on charge (${c.amount - c.amount_refunded})`);
+		this.refund(c.payment_intent, amount);
+		return this.#keep('refunds', { id: id('re'), object: 'refund', amount, charge: c.id, payment_intent: c.payment_intent, currency: c.currency, created: now(), metadata: p.metadata ?? {}, reason: p.reason ?? null, status: 'succeeded' });
 	}
 
 	#portal(p) {
@@ -534,8 +572,14 @@ export class StripeDouble {
 	}
 
 	#end(s) {
-		if (s.status === 'canceled')
+		if (['canceled', 'incomplete_expired'].includes(s.status))
 			throw new Refusal(404, 'resource_missing', `No such subscription: '${s.id}'`);
+		if (s.status === 'incomplete') {
+			const i = this.invoices.get(s.latest_invoice);
+			if (i.status === 'open')
+				this.#void(i);
+			return Object.assign(s, { status: 'incomplete_expired', canceled_at: now(), ended_at: now() });
+		}
 		if (s.schedule)
 			Object.assign(this.schedules.get(s.schedule), { status: 'canceled', canceled_at: now(), current_phase: null });
 		return Object.assign(s, { status: 'canceled', canceled_at: s.canceled_at ?? now(), ended_at: now() });
@@ -608,6 +652,8 @@ export class StripeDouble {
 	confirm(subscription) {
 		const s = this.subscriptions.get(subscription);
 		const i = this.invoices.get(s.latest_invoice);
+		if (s.status !== 'incomplete' || i.status !== 'open')
+			throw new Error(`the subscription is ${s.status}, its invoice ${i.status}`);
 		s.status = 'active';
 		this.#settle(i);
 		return [this.event('customer.subscription.updated', s), this.event('invoice.paid', i), this.event('payment_intent.succeeded', this.payments.get(i.payment))];
