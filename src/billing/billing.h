@@ -2,6 +2,7 @@
 #ifndef QUOIN_SRC_BILLING_H
 #define QUOIN_SRC_BILLING_H
 
+#include "quoin/base/rand.h"
 #include "quoin/billing/billing.h"
 
 /* A key of our own making: the same for the same parts, NULL at the end. In the arena. */
@@ -22,6 +23,41 @@ void billing_form_i64(struct qn_buf *form, const char *name, int64_t value);
  */
 enum qn_err billing_seats(const struct price *price, int64_t seats, int64_t *ret_quantity,
     int64_t *ret_more) QN_MUST_CHECK;
+
+/* Ends one at Stripe at once; QN_OK too when it is gone already. */
+enum qn_err billing_end_now(struct qn_billing *b, const char *subscription) QN_MUST_CHECK;
+
+/*
+ * Where a customer begins to pay for a subscription, one at a time, so that of all that was begun only the last can be
+ * paid. Whoever comes to the till with QN_OK leaves it. QN_BUSY: somebody stands there for too long.
+ */
+struct billing_till {
+	const struct billing_customer *customer;
+	char who[QN_UUID_LEN + 1];
+};
+enum qn_err billing_till_come(struct qn_billing *b, const struct billing_customer *customer,
+    struct billing_till *ret) QN_MUST_CHECK;
+void billing_till_go(struct qn_billing *b, const struct billing_till *t);
+
+/* What is spared when a till is cleared, and what was found. */
+struct billing_begun {
+	const char *
+	    session_key; /* of a checkout that stays open: the Idempotency-Key that made it; NULL */
+	const char *price; /* of a subscription that still waits for its payment and stays; NULL */
+	const char *waiting; /* found: that one, at Stripe; NULL */
+	const char
+	    *newest; /* found: the last subscription of any kind; NULL: there never was one */
+};
+/*
+ * Ends at Stripe all that could still be paid for: open checkouts of subscriptions, and subscriptions of ours that wait
+ * for their first payment. QN_SUBSCRIBED: one was paid meanwhile.
+ */
+enum qn_err billing_till_clear(struct qn_billing *b, const struct billing_till *t,
+    const struct payer *p, struct billing_begun *begun) QN_MUST_CHECK;
+
+/* Ends what a customer paid for twice, and gives back what was paid for it; *ret_n of them. */
+enum qn_err billing_give_back(
+    struct qn_billing *b, const char *customer, size_t *ret_n) QN_MUST_CHECK;
 
 /* A line of a subscription. */
 struct billing_line {

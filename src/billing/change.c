@@ -18,10 +18,11 @@ static const char *address(struct qn_billing *b, const struct subscription *s)
 	return qn_printf(b->stripe.arena, "/v1/subscriptions/%s", s->stripe_subscription_id);
 }
 
-/* Ending it at once is a DELETE, which Stripe does not do twice: what is gone already is a success. */
-static enum qn_err end_now(struct qn_billing *b, const struct subscription *s)
+/* A DELETE, which Stripe does not do twice. */
+enum qn_err billing_end_now(struct qn_billing *b, const char *subscription)
 {
-	struct qn_stripe_ask ask = {"DELETE", address(b, s), NULL, NULL};
+	struct qn_stripe_ask ask = {
+	    "DELETE", qn_printf(b->stripe.arena, "/v1/subscriptions/%s", subscription), NULL, NULL};
 	struct qn_json_object ended;
 	enum qn_err e = qn_stripe_call(&b->stripe, &ask, &ended, &b->why);
 
@@ -52,7 +53,8 @@ static enum qn_err end_later(
 enum qn_err qn_billing_cancel(
     struct qn_billing *b, const struct subscription *s, enum qn_ending ending, const char *key)
 {
-	enum qn_err e = ending == QN_ENDS_NOW ? end_now(b, s) : end_later(b, s, ending, key);
+	enum qn_err e = ending == QN_ENDS_NOW ? billing_end_now(b, s->stripe_subscription_id)
+	                                      : end_later(b, s, ending, key);
 
 	if (e == QN_OK)
 		look(b, s);
@@ -165,13 +167,14 @@ static enum qn_err release_idle(struct qn_billing *b, const char *customer, size
 enum qn_err qn_billing_look(struct qn_billing *b, const char *customer)
 {
 	struct qn_list orphans;
-	size_t released;
+	size_t released, given_back;
 
 	QN_TRY(qn_billing_sync(b, customer));
 	QN_TRY(release_idle(b, customer, &released));
 	QN_TRY(subscription_orphans(b->db, b->stripe.arena, customer, &orphans));
 	const struct subscription *s = orphans.items;
 	for (size_t i = 0; i < orphans.n; i++)
-		QN_TRY(end_now(b, &s[i]));
-	return orphans.n + released > 0 ? qn_billing_sync(b, customer) : QN_OK;
+		QN_TRY(billing_end_now(b, s[i].stripe_subscription_id));
+	QN_TRY(billing_give_back(b, customer, &given_back));
+	return orphans.n + released + given_back > 0 ? qn_billing_sync(b, customer) : QN_OK;
 }

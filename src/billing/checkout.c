@@ -25,7 +25,7 @@ enum qn_err billing_seats(
 	return *ret_more == 0 || price->seat_price != NULL ? QN_OK : QN_INVALID;
 }
 
-/* Whose it is, for those who look at Stripe's pages. Nothing here ever reads it. */
+/* Whose it is, for those who look at Stripe's pages. Nothing here ever reads it, but for "quoin", which is added besides. */
 static void add_owner(struct qn_buf *form, const char *group, const struct payer *p)
 {
 	char name[64];
@@ -69,6 +69,8 @@ static enum qn_err add_subscription(
 	if (e == QN_OK && subscription_is_live(&before))
 		return QN_SUBSCRIBED;
 	add_owner(form, "subscription_data[metadata]", c->payer);
+	qn_form_add(form, "subscription_data[metadata][quoin]", "checkout");
+	qn_form_add(form, "metadata[quoin]", c->key);
 	if (e == QN_NOT_FOUND && b->account.trial_days > 0)
 		billing_form_i64(
 		    form, "subscription_data[trial_period_days]", b->account.trial_days);
@@ -100,11 +102,42 @@ static enum qn_err fill(struct qn_billing *b, const struct qn_checkout *c,
 	return is_once(c->price) ? QN_OK : add_subscription(b, c, form);
 }
 
+/* The form is freed. */
+static enum qn_err post_session(
+    struct qn_billing *b, const struct qn_checkout *c, struct qn_buf *form, const char **ret_url)
+{
+	struct qn_json_object session;
+
+	QN_TRY(billing_post(b, "/v1/checkout/sessions", form, c->key, &session));
+	*ret_url = qn_stripe_str(b->stripe.arena, &session, "url");
+	return *ret_url != NULL ? QN_OK : QN_PAYMENT_REFUSED;
+}
+
+/* The same, when all that was begun before is over. The page that the same request made before stays: it is this one. */
+static enum qn_err post_only_session(struct qn_billing *b, const struct qn_checkout *c,
+    const struct billing_customer *customer, struct qn_buf *form, const char **ret_url)
+{
+	struct billing_begun begun = {.session_key = c->key};
+	struct billing_till till;
+	enum qn_err e = billing_till_come(b, customer, &till);
+
+	if (e != QN_OK) {
+		qn_buf_done(form);
+		return e;
+	}
+	e = billing_till_clear(b, &till, c->payer, &begun);
+	if (e == QN_OK)
+		e = post_session(b, c, form, ret_url);
+	else
+		qn_buf_done(form);
+	billing_till_go(b, &till);
+	return e;
+}
+
 enum qn_err qn_billing_checkout(
     struct qn_billing *b, const struct qn_checkout *c, const char **ret_url)
 {
 	struct billing_customer customer;
-	struct qn_json_object session;
 	struct qn_buf form;
 
 	QN_TRY(qn_billing_customer(b, c->payer, &customer));
@@ -120,9 +153,8 @@ enum qn_err qn_billing_checkout(
 		qn_buf_done(&form);
 		return e;
 	}
-	QN_TRY(billing_post(b, "/v1/checkout/sessions", &form, c->key, &session));
-	*ret_url = qn_stripe_str(b->stripe.arena, &session, "url");
-	return *ret_url != NULL ? QN_OK : QN_PAYMENT_REFUSED;
+	return is_once(c->price) ? post_session(b, c, &form, ret_url)
+	                         : post_only_session(b, c, &customer, &form, ret_url);
 }
 
 /* Of a subscription with its first invoice: where the secret stood until 2025-03-31, and where it stands since. */
@@ -144,46 +176,62 @@ static const char *client_secret(struct qn_arena *a, const struct qn_json_object
 #define EXPAND "expand%5B0%5D=latest_invoice.confirmation_secret&expand%5B1%5D=pending_setup_intent"
 
 static enum qn_err begin(struct qn_billing *b, const struct payer *p, const struct price *price,
-    const char *before, struct qn_json_object *ret)
+    const struct billing_customer *customer, const char *before, struct qn_json_object *ret)
 {
-	struct billing_customer customer;
 	struct qn_buf form;
 
-	QN_TRY(qn_billing_customer(b, p, &customer));
-	QN_TRY(billing_customer_watch(b->db, b->stripe.arena, customer.id));
 	qn_buf_init(&form, QN_STRIPE_FORM_BYTES);
-	qn_form_add(&form, "customer", customer.stripe_customer_id);
+	qn_form_add(&form, "customer", customer->stripe_customer_id);
 	qn_form_add(&form, "items[0][price]", price->price);
 	qn_form_add(&form, "payment_behavior", "default_incomplete");
 	qn_form_add(&form, "payment_settings[save_default_payment_method]", "on_subscription");
 	add_owner(&form, "metadata", p);
-	if (before[0] == '\0' && b->account.trial_days > 0)
+	qn_form_add(&form, "metadata[quoin]", "element");
+	if (before == NULL && b->account.trial_days > 0)
 		billing_form_i64(&form, "trial_period_days", b->account.trial_days);
 	qn_buf_str(&form, "&" EXPAND);
-	/* Two at once are one: whatever came before, there is one next. */
+	/* An answer that was lost is found again: whatever came before, there is one next. */
 	return billing_post(b, "/v1/subscriptions", &form,
-	    billing_key(b, "subscription", customer.id, price->price, before, NULL), ret);
+	    billing_key(
+		b, "subscription", customer->id, price->price, before != NULL ? before : "", NULL),
+	    ret);
+}
+
+/* The one that waits for its payment, or a new one when all else that was begun is over. */
+static enum qn_err begin_only(struct qn_billing *b, const struct payer *p,
+    const struct price *price, const struct billing_customer *customer, struct qn_json_object *ret)
+{
+	struct billing_begun begun = {.price = price->price};
+	struct billing_till till;
+
+	QN_TRY(billing_till_come(b, customer, &till));
+	enum qn_err e = billing_till_clear(b, &till, p, &begun);
+	if (e == QN_OK && begun.waiting != NULL)
+		e = billing_get(b,
+		    qn_printf(b->stripe.arena, "/v1/subscriptions/%s?%s", begun.waiting, EXPAND),
+		    ret);
+	else if (e == QN_OK)
+		e = begin(b, p, price, customer, begun.newest, ret);
+	billing_till_go(b, &till);
+	return e;
 }
 
 enum qn_err qn_billing_start(
     struct qn_billing *b, const struct payer *p, const struct price *price, struct qn_started *ret)
 {
 	struct qn_arena *a = b->stripe.arena;
-	struct subscription before = {.stripe_subscription_id = ""};
+	struct billing_customer customer;
+	struct subscription before;
 	struct qn_json_object s;
 	enum qn_err e = is_once(price) ? QN_PRICE : subscription_current(b->db, a, p, &before);
 
 	if (e == QN_OK && subscription_is_live(&before))
 		return QN_SUBSCRIBED;
-	if (e == QN_OK && strcmp(before.status, "incomplete") == 0 && before.price_id != NULL &&
-	    strcmp(before.price_id, price->price) == 0)
-		QN_TRY(billing_get(b,
-		    qn_printf(a, "/v1/subscriptions/%s?%s", before.stripe_subscription_id, EXPAND),
-		    &s));
-	else if (e == QN_OK || e == QN_NOT_FOUND)
-		QN_TRY(begin(b, p, price, e == QN_OK ? before.stripe_subscription_id : "", &s));
-	else
+	if (e != QN_OK && e != QN_NOT_FOUND)
 		return e;
+	QN_TRY(qn_billing_customer(b, p, &customer));
+	QN_TRY(billing_customer_watch(b->db, a, customer.id));
+	QN_TRY(begin_only(b, p, price, &customer, &s));
 	ret->subscription = qn_stripe_str(a, &s, "id");
 	ret->client_secret = client_secret(a, &s);
 	return ret->subscription != NULL ? QN_OK : QN_PAYMENT_DOWN;

@@ -60,6 +60,20 @@ static void print_invoices(const struct qn_list *list)
 	}
 }
 
+/* Those that are paid for although there is one, as long as they are not ended and paid back. */
+static enum qn_err print_surplus(struct ctl *c, const char *customer)
+{
+	struct qn_list due;
+
+	QN_TRY(billing_surplus_due(c->db, c->arena, customer, &due));
+	const struct billing_surplus *s = due.items;
+	for (size_t i = 0; i < due.n; i++)
+		printf("duplicate    %s %s%s%s\n", s[i].subscription, s[i].status,
+		    s[i].payment != NULL ? ", to be paid back: " : "",
+		    s[i].payment != NULL ? s[i].payment : "");
+	return QN_OK;
+}
+
 static enum qn_err show_payer(struct ctl *c, const struct payer *p)
 {
 	struct billing_customer customer;
@@ -78,6 +92,7 @@ static enum qn_err show_payer(struct ctl *c, const struct payer *p)
 		print_subscription(&s);
 	else if (e != QN_NOT_FOUND)
 		return e;
+	QN_TRY(print_surplus(c, customer.id));
 	QN_TRY(invoice_list(c->db, c->arena, p, INVOICES, &invoices));
 	print_invoices(&invoices);
 	return QN_OK;

@@ -95,6 +95,11 @@ static const char *const builtin[QN_MAIL__MAX] = {
 	"Subject: {{app_name}}: your payment of {{amount}} was returned\n\n"
 	"Hello,\n\nyour payment of {{amount}} was refunded or is disputed, so what it was for "
 	"({{plan}} of {{app_name}}) is suspended. Here you can see what you have:\n\n{{link}}" FOOTER,
+    [QN_MAIL_PAID_TWICE] =
+	"Subject: {{app_name}}: {{amount}} is paid back\n\n"
+	"Hello,\n\ntwo subscriptions to {{app_name}} were paid for at once. The one that was paid first stays. "
+	"The other one, of {{plan}}, has ended, and its {{amount}} is on its way back to you. "
+	"What you have, and all invoices:\n\n{{link}}" FOOTER,
     [QN_MAIL_TRIAL_ENDING] =
 	"Subject: {{app_name}}: your trial ends soon\n\n"
 	"Hello,\n\nyour trial of {{plan}} of {{app_name}} ends on {{when}}. From then on it is paid for, "

@@ -65,6 +65,14 @@
 	X(BILLING_CUSTOMER_WATCH, WRITE, 1, \
 	    "UPDATE billing_customers SET watch_until = clock_timestamp() + interval '25 hours', " \
 	    "look_at = least(look_at, clock_timestamp() + interval '1 hour') WHERE id = $1") \
+	X(BILLING_TILL_TAKE, WRITE, 2, \
+	    "UPDATE billing_customers SET till = $2, till_until = clock_timestamp() + interval '1 min' WHERE id = $1 " \
+	    "AND (till_until IS NULL OR till_until NOT BETWEEN clock_timestamp() " \
+	    "AND clock_timestamp() + interval '1 min') RETURNING till") \
+	X(BILLING_TILL_LEAVE, WRITE, 2, \
+	    "UPDATE billing_customers SET till = NULL, till_until = NULL WHERE id = $1 AND till = $2") \
+	X(BILLING_SURPLUS_DUE, FRESH, 1, \
+	    "SELECT stripe_subscription_id AS subscription, status, payment FROM billing_surplus_due($1)") \
 	X(BILLING_CUSTOMERS_LOOK, WRITE, 2, \
 	    "WITH d AS (UPDATE billing_customers c SET look_at = CASE WHEN $2::uuid IS NULL THEN clock_timestamp() " \
 	    "ELSE '-infinity' END WHERE c.app_id = $1 " \
@@ -83,7 +91,7 @@
 	    "s.created_at, s.updated_at, s.item, c.id AS customer_id, s.pending_plan, " \
 	    "s.pending_price AS pending_price_id, s.pending_seats, s.pending_at, s.schedule FROM billing_customers c " \
 	    "JOIN subscriptions s ON s.customer_id = c.id WHERE " OF_PAYER \
-	    " ORDER BY s.status IN ('active', 'trialing', 'past_due', 'unpaid', 'paused') DESC, " \
+	    " ORDER BY s.surplus_of IS NULL DESC, s.status IN ('active', 'trialing', 'past_due', 'unpaid', 'paused') DESC, " \
 	    "s.status = 'incomplete' DESC, s.created_at DESC, s.id DESC LIMIT 1") \
 	X(SUBSCRIPTION_ORPHANS, FRESH, 1, \
 	    "SELECT s.stripe_subscription_id, s.status, c.id AS customer_id FROM billing_customers c " \
@@ -234,6 +242,14 @@ static const struct qn_field row_fields[] = {
 };
 static const struct qn_object row_object =
     QN_OBJECT("SubscriptionRow", struct subscription, row_fields);
+
+static const struct qn_field surplus_fields[] = {
+    TEXT(struct billing_surplus, subscription, "Its name at Stripe."),
+    TEXT(struct billing_surplus, status, "Stripe's word."),
+    TEXT(struct billing_surplus, payment, "To give back."),
+};
+static const struct qn_object surplus_object =
+    QN_OBJECT("BillingSurplus", struct billing_surplus, surplus_fields);
 
 static const struct qn_field invoice_fields[] = {
     QN_FIELD(struct invoice, invoice_id, UUID, 0, 0, 0, "Id."),
@@ -393,6 +409,36 @@ enum qn_err billing_customer_watch(struct qn_db *db, struct qn_arena *a, const c
 	struct qn_rows *rows;
 
 	return QN_EXEC(db, a, billing_set, BILLING_CUSTOMER_WATCH, &rows, qn_a_str(id));
+}
+
+enum qn_err billing_till_take(
+    struct qn_db *db, struct qn_arena *a, const char *customer, const char *who, bool *ret_taken)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(
+	    db, a, billing_set, BILLING_TILL_TAKE, &rows, qn_a_str(customer), qn_a_str(who)));
+	*ret_taken = qn_rows_n(rows) == 1;
+	return QN_OK;
+}
+
+enum qn_err billing_till_leave(
+    struct qn_db *db, struct qn_arena *a, const char *customer, const char *who)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(
+	    db, a, billing_set, BILLING_TILL_LEAVE, &rows, qn_a_str(customer), qn_a_str(who));
+}
+
+enum qn_err billing_surplus_due(
+    struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret)
+{
+	struct qn_rows *rows;
+
+	QN_TRY(QN_EXEC(db, a, billing_set, BILLING_SURPLUS_DUE, &rows, qn_a_str(customer)));
+	*ret = qn_rows_list(rows, a, &surplus_object);
+	return QN_OK;
 }
 
 enum qn_err billing_customers_look(

@@ -131,14 +131,15 @@ describe('a checkout', () => {
 		const front = stack.appFile('cue').frontend_url.replace(/.*:-(.*)}/, '$1');
 		assert.deepEqual({ ...asked.params, customer: undefined }, {
 			mode: 'subscription', customer: undefined, client_reference_id: u.id, payment_method_types: ['card'], line_items: [{ price: shop.prices.month, quantity: '1' }],
-			success_url: `${front}/payment/success?session_id={CHECKOUT_SESSION_ID}`, cancel_url: `${front}/payment/cancel`, metadata: { user_id: u.id, userId: u.id }, subscription_data: { metadata: { user_id: u.id, userId: u.id } },
+			success_url: `${front}/payment/success?session_id={CHECKOUT_SESSION_ID}`, cancel_url: `${front}/payment/cancel`, metadata: { user_id: u.id, userId: u.id, quoin: asked.key }, subscription_data: { metadata: { user_id: u.id, userId: u.id, quoin: 'checkout' } },
 		});
 		const customer = stripe.customers.get(session.customer);
 		assert.deepEqual({ email: customer.email, user: customer.metadata.user_id }, { email: u.email, user: u.id });
 		await shop.checkout(u, shop.prices.year);
+		assert.equal(session.status, 'expired', 'what can be paid is the last page alone');
 		assert.equal(stripe.asked(/POST \/v1\/customers$/).filter((r) => r.params.metadata.user_id === u.id).length, 1, 'the customer is made once');
 		assert.equal(await shop.plan(u), 'free');
-		await shop.sendAll(stripe.complete(url));
+		await shop.sendAll(stripe.complete(await shop.checkout(u)));
 		await shop.hasPlan(u, 'pro');
 		assert.deepEqual(await shop.told(u), ['subscription.created', 'invoice.paid', 'entitlement.changed']);
 		assert.deepEqual(await shop.mails(u), ['Cue: your payment of 20.00 USD']);

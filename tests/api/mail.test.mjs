@@ -15,7 +15,7 @@ import { Stack } from '../lib/stack.mjs';
 import { until } from '../lib/wait.mjs';
 
 const TEMPLATES = ['welcome', 'verify-email', 'reset-password', 'password-changed', 'magic-link', 'change-email', 'email-changed',
-	'account-exists', 'invitation', 'new-sign-in', 'mfa-changed', 'account-deletion', 'quota-near', 'webhook-disabled', 'receipt', 'payment-failed', 'payment-returned', 'trial-ending', 'plan-changing', 'subscription-ended', 'test'];
+	'account-exists', 'invitation', 'new-sign-in', 'mfa-changed', 'account-deletion', 'quota-near', 'webhook-disabled', 'receipt', 'payment-failed', 'payment-returned', 'paid-twice', 'trial-ending', 'plan-changing', 'subscription-ended', 'test'];
 const WITH_TOKEN = { 'verify-email': '/verify-email', 'reset-password': '/reset-password', 'magic-link': '/magic-link', 'change-email': '/change-email', invitation: '/invitation' };
 const TOKEN = 'an-example-and-no-token';
 const FRONTEND = 'https://web.fignodes.example/app';

@@ -95,6 +95,26 @@ UPDATE subscriptions SET scheduling_at = scheduling_at - interval '1 hour' WHERE
 SELECT t.is(t.apply(:'cust', NULL, '{}') || (t.look(:'cust')::integer > 60)::text, 'true', 'and is looked for no more');
 DELETE FROM subscriptions WHERE stripe_subscription_id = 'sub_look';
 
+-- Two that were begun here, and both paid: the first that was paid stays, whichever was made first.
+CREATE FUNCTION t.two(refunded integer, five text) RETURNS jsonb LANGUAGE sql AS $$
+    SELECT t.subs(t.sub('sub_4', 'active', '[' || t.item('price_pro', 1, 30) || ']', '{"metadata": {"quoin": "checkout"}}'),
+                  t.sub('sub_5', five, '[' || t.item('price_team', 1, 30) || ']', '{"created": 1600000000, "metadata": {"quoin": "element"}}'))
+        || jsonb_build_object('invoices', (SELECT jsonb_agg(jsonb_build_object('id', 'in_' || n, 'status', 'paid', 'total', 100, 'payment_intent', 'pi_' || n, 'subscription', 'sub_' || n,
+               'status_transitions', jsonb_build_object('paid_at', 1700000000 + n * 10))) FROM generate_series(4, 5) n),
+           'payments', (SELECT jsonb_agg(jsonb_build_object('id', 'pi_' || n, 'status', 'succeeded', 'amount', 100, 'currency', 'usd', 'created', 1700000000,
+               'latest_charge', jsonb_build_object('amount_refunded', CASE n WHEN 5 THEN refunded ELSE 0 END))) FROM generate_series(4, 5) n))
+$$;
+CREATE FUNCTION t.due() RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(string_agg(concat_ws(' ', stripe_subscription_id, status, payment), ', '), '') FROM billing_surplus_due('00000000-0000-7000-8000-000000000252')
+$$;
+SELECT t.is(t.apply(:'tcust', NULL, t.two(0, 'active')) || t.good(:'tcust') || ': ' || t.due(), 'team team/8/37 pro/37: sub_5 active pi_5', 'the later one gives nothing, and is to be ended and paid back');
+SELECT t.is((SELECT string_agg(stripe_subscription_id, ' ') FROM subscriptions WHERE surplus_of = 'sub_4'), 'sub_5', 'what was not begun here is neither');
+SELECT t.is((SELECT (look_at < clock_timestamp() + interval '2 min')::text FROM billing_customers WHERE id = :'tcust'), 'true', 'it is looked at again at once');
+SELECT t.is(t.apply(:'tcust', NULL, t.two(0, 'canceled')) || t.due(), 'sub_5 canceled pi_5', 'ended, it is still to be paid back, and is no news');
+SELECT t.is(t.apply(:'tcust', NULL, t.two(100, 'canceled')) || t.due(), 'paid-twice xia@example.com team 1.00 USD', 'paid back, it is said');
+SELECT t.is(t.apply(:'tcust', NULL, t.two(100, 'canceled')) || t.due(), '', 'once');
+SELECT t.is((SELECT count(*)::text FROM audit_logs WHERE organization_id = :'team' AND action = 'billing.subscription.duplicate'), '1', 'and noted once');
+
 -- Payments.
 CREATE FUNCTION t.pay(id text, refunded integer, session boolean, dispute text) RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_build_object('payments', jsonb_build_array(jsonb_build_object('id', id, 'status', 'succeeded', 'amount', 500, 'amount_received', 500, 'currency', 'usd', 'created', extract(epoch FROM now())::bigint,

@@ -43,14 +43,17 @@ struct qn_checkout {
 	const char *frontend_url; /* without a slash at the end */
 	const char *key;
 };
-/* Where the browser is to go and pay. QN_SUBSCRIBED; QN_INVALID: more seats than can be bought. */
+/*
+ * Where the browser is to go and pay; for a subscription, the only place where that can be done: what was begun before
+ * is over. QN_SUBSCRIBED; QN_INVALID: more seats than can be bought; QN_BUSY: others of the customer are at it.
+ */
 enum qn_err qn_billing_checkout(
     struct qn_billing *b, const struct qn_checkout *c, const char **ret_url) QN_MUST_CHECK;
 
 struct qn_started {
 	const char *subscription, *client_secret; /* client_secret NULL: there is nothing to pay */
 };
-/* Begins a subscription that a Payment Element pays for (C12); one that still waits for its payment is found. */
+/* Likewise a subscription that a Payment Element pays for (C12); one that still waits for its payment is found. */
 enum qn_err qn_billing_start(struct qn_billing *b, const struct payer *p, const struct price *price,
     struct qn_started *ret) QN_MUST_CHECK;
 
@@ -75,7 +78,10 @@ enum qn_err qn_billing_change(struct qn_billing *b, const struct subscription *s
 /* Looks at a customer of ours at Stripe, and makes the tables like it; what is to be told is told. */
 enum qn_err qn_billing_sync(struct qn_billing *b, const char *customer) QN_MUST_CHECK;
 
-/* The same, and ends what a customer still pays for whose user or organisation is gone. */
+/*
+ * The same, and ends what a customer still pays for whose user or organisation is gone, and what was paid for although
+ * there was one: that is given back.
+ */
 enum qn_err qn_billing_look(struct qn_billing *b, const char *customer) QN_MUST_CHECK;
 
 /* Tells Stripe of the use of meters that came on top of what it knows (D28). The first error, after all were tried. */

@@ -74,6 +74,7 @@ enum qn_mail_var {
 	    QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT) | QN_MAIL_BIT(WHEN), "/billing") \
 	X(PAYMENT_RETURNED, "payment-returned", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT), \
 	    "/billing") \
+	X(PAID_TWICE, "paid-twice", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(AMOUNT), "/billing") \
 	X(TRIAL_ENDING, "trial-ending", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(WHEN), "/billing") \
 	X(PLAN_CHANGING, "plan-changing", QN_MAIL_BIT(PLAN) | QN_MAIL_BIT(WHEN), "/billing") \
 	X(SUBSCRIPTION_ENDED, "subscription-ended", QN_MAIL_BIT(PLAN), "/billing") \

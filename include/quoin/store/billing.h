@@ -68,6 +68,14 @@ enum qn_err billing_customer_find(struct qn_db *db, struct qn_arena *a, const st
 enum qn_err billing_customer_watch(
     struct qn_db *db, struct qn_arena *a, const char *id) QN_MUST_CHECK;
 /*
+ * Who begins to pay for a subscription stands at the till, and nobody else of the same customer: false in *ret_taken
+ * when somebody does. `who` is an id of the caller's own. It is free again when he leaves, or a minute later.
+ */
+enum qn_err billing_till_take(struct qn_db *db, struct qn_arena *a, const char *customer,
+    const char *who, bool *ret_taken) QN_MUST_CHECK;
+enum qn_err billing_till_leave(
+    struct qn_db *db, struct qn_arena *a, const char *customer, const char *who) QN_MUST_CHECK;
+/*
  * Has customers looked at: all of an app, in their turn, or before others those of a user and of what he owns.
  * *ret_n of them.
  */
@@ -132,6 +140,15 @@ enum qn_err subscription_orphans(
     struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret) QN_MUST_CHECK;
 /* Those of a customer that are under a schedule of ours with which nothing is to come: likewise. */
 enum qn_err subscription_idle_schedules(
+    struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret) QN_MUST_CHECK;
+
+/* What is to be done about a subscription that was paid for although there was one. */
+struct billing_surplus {
+	const char *subscription, *status; /* at Stripe */
+	const char *payment;               /* to give back; NULL: none */
+};
+/* Those of a customer: a list, in which one with several payments stands several times. */
+enum qn_err billing_surplus_due(
     struct qn_db *db, struct qn_arena *a, const char *customer, struct qn_list *ret) QN_MUST_CHECK;
 
 struct invoice {

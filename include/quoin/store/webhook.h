@@ -28,6 +28,8 @@
 	X("subscription.created", "A subscription began.") \
 	X("subscription.updated", "A subscription changed: plan, seats, state.") \
 	X("subscription.deleted", "A subscription has ended.") \
+	X("subscription.duplicate", \
+	    "A subscription was paid for although there was one: it is ended and paid back.") \
 	X("invoice.paid", "An invoice was paid.") \
 	X("invoice.payment_failed", "An invoice could not be paid.") \
 	X("payment.succeeded", "Something was paid for once.") \
