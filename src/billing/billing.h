@@ -39,14 +39,12 @@ enum qn_err billing_till_come(struct qn_billing *b, const struct billing_custome
     struct billing_till *ret) QN_MUST_CHECK;
 void billing_till_go(struct qn_billing *b, const struct billing_till *t);
 
-/* What is spared when a till is cleared, and what was found. */
+/* What is spared when a till is cleared, each NULL for none, and what was found. */
 struct billing_begun {
-	const char *
-	    session_key; /* of a checkout that stays open: the Idempotency-Key that made it; NULL */
-	const char *price; /* of a subscription that still waits for its payment and stays; NULL */
-	const char *waiting; /* found: that one, at Stripe; NULL */
-	const char
-	    *newest; /* found: the last subscription of any kind; NULL: there never was one */
+	/* A checkout that stays open, by the Idempotency-Key that made it; a price of what still waits and stays. */
+	const char *session_key, *price;
+	/* At Stripe: the one that waits; the last subscription of any kind, NULL when there never was one. */
+	const char *waiting, *newest;
 };
 /*
  * Ends at Stripe all that could still be paid for: open checkouts of subscriptions, and subscriptions of ours that wait

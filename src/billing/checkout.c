@@ -25,7 +25,7 @@ enum qn_err billing_seats(
 	return *ret_more == 0 || price->seat_price != NULL ? QN_OK : QN_INVALID;
 }
 
-/* Whose it is, for those who look at Stripe's pages. Nothing here ever reads it, but for "quoin", which is added besides. */
+/* Whose it is, for those who look at Stripe's pages: nothing here reads it. "quoin" is read, and stands beside it. */
 static void add_owner(struct qn_buf *form, const char *group, const struct payer *p)
 {
 	char name[64];

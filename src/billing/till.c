@@ -1,8 +1,8 @@
 /*
- * Where subscriptions begin. A page of Stripe's stays open for a day, and a Payment Element waits for 23 hours: two tabs,
- * or two admins, could both pay. So whoever begins one ends what was begun before (docs.stripe.com/api/checkout/sessions/
- * expire, docs.stripe.com/api/invoices/void), and nobody else of the customer begins one meanwhile. That is a row that
- * says who is at it, not a lock: nothing is held while Stripe thinks.
+ * Where subscriptions begin. A page of Stripe's stays open for a day, and a Payment Element waits for 23 hours: two
+ * tabs, or two admins, could both pay. So whoever begins one ends what was begun before (docs.stripe.com/api/checkout/
+ * sessions/expire, docs.stripe.com/api/invoices/void), and nobody else of the customer begins one meanwhile. That is a
+ * row that says who is at it, not a lock: nothing is held while Stripe thinks.
  */
 #include "billing.h"
 #include "quoin/base/clock.h"
@@ -126,6 +126,13 @@ static enum qn_err end_waiting(
 	return QN_OK;
 }
 
+/* For its first payment, or in a trial for the card. */
+static bool is_waiting(struct qn_arena *a, const struct qn_json_object *s, const char *status)
+{
+	return is(status, "incomplete") ||
+	       (is(status, "trialing") && qn_stripe_id(a, s, "pending_setup_intent") != NULL);
+}
+
 static enum qn_err end_subscriptions(
     struct qn_billing *b, const char *customer, struct billing_begun *begun, bool *ret_live)
 {
@@ -143,13 +150,12 @@ static enum qn_err end_subscriptions(
 			return QN_PAYMENT_DOWN;
 		if (begun->newest == NULL)
 			begun->newest = id;
-		if (subscription_is_live(&state))
-			*ret_live = true;
-		else if (strcmp(state.status, "incomplete") != 0)
-			continue;
-		else if (begun->waiting == NULL && is(price_of(a, &s), begun->price))
+		if (begun->waiting == NULL && is_waiting(a, &s, state.status) &&
+		    is(price_of(a, &s), begun->price))
 			begun->waiting = id;
-		else if (mark_of(a, &s) != NULL)
+		else if (subscription_is_live(&state))
+			*ret_live = true;
+		else if (is(state.status, "incomplete") && mark_of(a, &s) != NULL)
 			QN_TRY(end_waiting(b, &s, id, ret_live));
 	}
 	return QN_OK;

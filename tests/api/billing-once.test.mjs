@@ -287,7 +287,7 @@ describe('two that are paid all the same', () => {
 		assert.equal(refundsOf(goes).length, 0);
 	});
 
-	test('in a trial there is nothing to pay back', async () => {
+	test('a trial that waits for its card is one, however many ask; in a trial there is nothing to pay back', async () => {
 		await shop.apply(stripe.account({ ...shop.account, trial_days: 10 }));
 		const u = await shop.buyer();
 		const { events, stays, goes } = payBoth(await twoPages(u));
@@ -296,6 +296,10 @@ describe('two that are paid all the same', () => {
 		assert.deepEqual([stays.status, goes.status], ['trialing', 'canceled']);
 		assert.equal(await shop.plan(u), 'pro');
 		assert.deepEqual(await shop.mails(u), []);
+		const v = await shop.buyer();
+		const [secret, ...others] = new Set(await Promise.all([1, 2, 3].map(async () => ok(await v.as.post('/api/payments/create-subscription', { price_id: shop.prices.month })).client_secret)));
+		assert.match(secret, /^seti_/);
+		assert.deepEqual(others, []);
 		await shop.apply(stripe.account(shop.account));
 	});
 });
