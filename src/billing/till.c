@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <string.h>
 
-enum { WAIT_US = 6000000, PAUSE_MS = 50 };
+enum { WAIT_US = 3000000, PAUSE_MS = 50 };
 
 enum qn_err billing_till_come(
     struct qn_billing *b, const struct billing_customer *customer, struct billing_till *ret)

@@ -96,6 +96,12 @@ describe('what can be paid', () => {
 		const [left, ...more] = payable(await shop.customer(u));
 		assert.deepEqual(more, []);
 		assert.ok(made.some((x) => x.endsWith(left)));
+		const v = await shop.buyer();
+		await shop.checkout(v);
+		stripe.fail(/GET \/v1\/subscriptions$/, 'late', Infinity); // after it is seen what is open, before a page is made
+		await Promise.all([shop.checkout(v), shop.checkout(v)]);
+		stripe.failures.length = 0;
+		assert.equal(payable(await shop.customer(v)).length, 1);
 		assert.equal(await stack.one('SELECT count(*) FROM billing_customers WHERE till IS NOT NULL'), '0');
 	});
 

@@ -3,6 +3,7 @@
 // It answers in the shapes of 2025-03-31.basil, or, with `legacy`, in those from before.
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import Stripe from 'stripe';
 
@@ -160,7 +161,7 @@ export class StripeDouble {
 		return p.id;
 	}
 
-	/** The next `times` requests that match fail so: a status; 'cut' before or 'cut-after' the effect; 'hang-after' it. */
+	/** The next `times` requests that match fail so: a status; 'cut' before or 'cut-after' the effect; 'hang-after' it; 'late' is well, but takes its time. */
 	fail(match, how, times = 1, headers = {}) {
 		this.failures.push({ match, how, times, headers });
 	}
@@ -198,6 +199,8 @@ export class StripeDouble {
 			res.writeHead(status, { 'content-type': 'application/json', 'request-id': id('req'), ...headers });
 			res.end(JSON.stringify(body, null, 2));
 		};
+		if (f?.how === 'late')
+			await pause(200);
 		if (f?.how === 'cut')
 			return req.socket.destroy();
 		if (typeof f?.how === 'number')
