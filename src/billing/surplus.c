@@ -1,6 +1,6 @@
 /*
  * Two subscriptions that one customer paid for: the database says which of them is surplus and what is left to do
- * (migrations/0025), from the state that was fetched last. Each step is one that Stripe does once: what is ended is
+ * (migrations/0027), from the state that was fetched last. Each step is one that Stripe does once: what is ended is
  * gone, a refund has its key for a day, and no charge is given back twice.
  */
 #include "billing.h"
