@@ -1,6 +1,7 @@
 // A reporter for ./dev test: a line of each test, RESULT, tab, FILE, tab, NAME. `pass`, `fail`; or `never`: it would not
 // help to run its file once more, as that crashed or did not load (then it is named like its file), or took too long.
-// A suite counts when it failed by itself: what it cleans up afterwards is no test's.
+// A suite counts when it failed by itself: what it cleans up afterwards is no test's. FILE is the one that node was
+// given, one after the other: a test may be declared by what it imports.
 const result_of = (type, { file, name, details }) => {
 	if (type === 'test:pass')
 		return 'pass';
@@ -11,7 +12,11 @@ const counts = (type, { details, skip }) =>
 	skip === undefined && (details.type !== 'suite' || (type === 'test:fail' && details.error?.failureType === 'hookFailed'));
 
 export default async function* results(source) {
-	for await (const { type, data } of source)
+	let running;
+	for await (const { type, data } of source) {
+		if (type === 'test:dequeue' && data.nesting === 0 && data.name === data.file)
+			running = data.file;
 		if (['test:pass', 'test:fail'].includes(type) && counts(type, data))
-			yield `${result_of(type, data)}\t${data.file}\t${data.name.replace(/\s+/g, ' ')}\n`;
+			yield `${result_of(type, data)}\t${running ?? data.file}\t${data.name.replace(/\s+/g, ' ')}\n`;
+	}
 }
