@@ -8,6 +8,8 @@
 
 #include "quoin/base/clock.h"
 
+enum { LOOKS = 3, TIE_SLOTS = 8, TIE_NS = 300000 };
+
 /* Hashing keeps a core busy, a call out only a worker. */
 static int seats_of(enum qn_turn kind, int workers)
 {
@@ -86,16 +88,32 @@ static bool wait_for_seat(const struct qn_turns *t)
 	}
 }
 
-/* First the own flag, then the count: of two who come at once both may be refused, but never are
- * too many let in. */
-static bool queue_up(const struct qn_turns *t)
+/* First the own flag, then the count: never are too many let in. */
+static bool find_place(const struct qn_turns *t)
 {
 	_Atomic(int32_t) *flag = &t->board->worker[t->slot].waits;
 
 	atomic_store(flag, waits_for(t->kind));
-	bool ok = waiting(t) <= t->queue && wait_for_seat(t);
+	if (waiting(t) <= t->queue)
+		return true;
 	atomic_store(flag, 0);
-	return ok;
+	return false;
+}
+
+/* Of two who come at once for the last place each sees the other: they look again, a moment apart. */
+static bool queue_up(const struct qn_turns *t)
+{
+	const struct timespec moment = {0, (t->slot % TIE_SLOTS + 1) * TIE_NS};
+
+	for (int look = 0; look < LOOKS && t->queue > 0; look++) {
+		if (find_place(t)) {
+			bool ok = wait_for_seat(t);
+			atomic_store(&t->board->worker[t->slot].waits, 0);
+			return ok;
+		}
+		nanosleep(&moment, NULL);
+	}
+	return false;
 }
 
 enum qn_err qn_turn_take(const struct qn_turns *t)
