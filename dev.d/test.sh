@@ -20,6 +20,7 @@ verb_test() {
 	state_open make
 	mkdir -p "$STATE/test"
 	: >"$STATE/test/unsteady"
+	: >"$STATE/test/failed"
 	trap 'exit 130' INT TERM HUP
 	for tier in "$@"; do
 		say "== $tier"
@@ -29,10 +30,14 @@ verb_test() {
 		code=$?
 		set -e
 		read -r p f <"$STATE/test/$tier.count"
-		[ "$code" -eq 0 ] || [ "$f" -gt 0 ] || f=1
+		if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then
+			f=1
+			failed "$tier" "" <<<"it broke down"
+		fi
 		say "$tier: $p passed, $f failed"
 		passed=$((passed + p)) failed=$((failed + f))
 	done
+	awk -F'\t' '!told[$0]++ { print "failed: " $1 ", " $2 ($3 == "" ? "" : ": " $3) }' "$STATE/test/failed"
 	sed 's/\t/, /' "$STATE/test/unsteady" | while read -r p; do say "unsteady: $p"; done
 	unsteady=$(cut -f1 "$STATE/test/unsteady" | sort -u | wc -l)
 	say "$passed passed, $failed failed$([ "$unsteady" -eq 0 ] || echo ", $unsteady unsteady")"
@@ -45,6 +50,11 @@ UNSTEADY_MOST=3
 # unsteady FILE, with the names of tests of it coming in.
 unsteady() {
 	sed "s#^#${1#"$SRC"/}\t#" >>"$STATE/test/unsteady"
+}
+
+# failed TIER FILE, with what it said coming in: told once more at the end of the run, where who reads a long log looks.
+failed() {
+	printf '%s\t%s\t%s\n' "$1" "${2#"$SRC"/}" "$(tr -s '[:space:]' ' ' | cut -c1-800)" >>"$STATE/test/failed"
 }
 
 # count TIER PASSED FAILED: adds.
@@ -62,8 +72,9 @@ tier_asan() {
 	check_programs asan "$STATE/build-asan" --enable-sanitizers
 	BUILD=$STATE/build-asan
 	node_tier asan api
-	if grep -lE 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log; then
-		grep -hE -A 30 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log | head -n 60 >&2
+	if grep -hE -A 30 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log >"$STATE/test/asan.reports"; then
+		head -n 60 "$STATE/test/asan.reports" >&2
+		failed asan "a report" <"$STATE/test/asan.reports"
 		count asan 0 1
 	else
 		count asan 1 0
@@ -88,7 +99,10 @@ check_programs() {
 	[ "$tier" = unit ] || CHECK+=(TESTS="$(make -s -C "$dir" --eval='programs: ; @echo $(check_PROGRAMS)' programs)$([ "$tier" != asan ] || echo ' tests/proof/run.sh')")
 	timeout -k 10 1800 make -C "$dir" -j"$(nproc)" -k check "${CHECK[@]}" >"$log" 2>&1 || tail -n 60 "$dir/test-suite.log" >&2 || true
 	grep -q '^# TOTAL:' "$log" || { tail -n 30 "$log" >&2; return 1; }
-	[ "$tier" != unit ] || check_once_more "$dir" "$log"
+	check_once_more "$dir" "$log"
+	sed -nE 's/^(FAIL|XPASS|ERROR): ([^ ]*).*/\2/p' "$log" | while read -r name; do
+		grep -E '^(\[  (ERROR|FAILED)|==)|: error: |Sanitizer|runtime error:|exit status' "$dir/$name.log" | failed "$tier" "$name"
+	done
 	grep -E '^(PASS|FAIL|XPASS|ERROR): ' "$log" | while read -r result name _; do
 		cases "$result" "$dir/$name.log"
 	done | awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' >"$STATE/test/$tier.count"
@@ -96,16 +110,16 @@ check_programs() {
 CHECK=()
 
 # check_once_more DIR LOG: each program that failed, by itself; not one that crashed (128 and the signal, or what cmocka
-# says when it has caught that) or took too long.
+# says when it has caught that), took too long, or of which a sanitizer or valgrind (by its exit code) reported something.
 check_once_more() {
 	local dir=$1 log=$2 name status names
 	for name in $(sed -n 's/^FAIL: \([^ ]*\).*/\1/p' "$log"); do
 		status=$(sed -n 's/^FAIL .*(exit status: \([0-9]*\))$/\1/p' "$dir/$name.log")
 		names=$(sed -n 's/^\[  FAILED  \] \([^0-9].*\)/\1/p' "$dir/$name.log" | sort -u)
 		[ "${status:-255}" -lt 99 ] || continue
-		! grep -qF -- '--- Test failed with exception: ' "$dir/$name.log" || continue
+		! grep -qE -- '--- Test failed with exception: |Sanitizer|runtime error:' "$dir/$name.log" || continue
 		say "once more: $name"
-		timeout -k 10 600 make -C "$dir" check TESTS="$name" >"$log.again" 2>&1 || continue
+		timeout -k 10 600 make -C "$dir" check "${CHECK[@]}" TESTS="$name" >"$log.again" 2>&1 || continue
 		sed -i "s#^FAIL: $name\$#PASS: $name#" "$log"
 		unsteady "$name" <<<"${names:-$name}"
 	done
@@ -132,6 +146,7 @@ sql_script() {
 	local log=$STATE/test/sql.log
 	build "$BUILD"
 	QUOINCTL=$BUILD/quoinctl timeout -k 10 900 "$SRC/tests/sql/run.sh" >"$log" 2>&1 || grep -v '^ok ' "$log" >&2
+	grep -qE '^[0-9]+ passed, 0 failed$' "$log" || grep -v '^ok ' "$log" | tail -n 5 | failed sql tests/sql/run.sh
 	grep -qE '^[0-9]+ passed, [0-9]+ failed$' "$log" || { count sql 0 1; return; }
 	# shellcheck disable=SC2046
 	count sql $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
@@ -181,7 +196,7 @@ node_tests() {
 	done
 	node_run "$tier" "${first[@]}" || node_once_more "$tier" $? || ran=badly
 	[ ${#last[@]} -eq 0 ] || node_run "$tier" "${last[@]}" || ran=badly
-	! crashed || ran=badly
+	! crashed "$tier" || ran=badly
 	[ -z "$ran" ] || tail -n 20 "$COPY"/log/{api,slow,nginx}.log >&2
 	[ -z "$ran" ]
 }
@@ -189,7 +204,10 @@ node_tests() {
 # Whether a child of a master crashed, which no test has it do: another took its place, and the second run of a file would
 # hide it.
 crashed() {
-	grep -hE '"message":"[a-z]+ died".*"signal":(4|5|6|7|8|11|31)[,}]' "$COPY"/log/*.log >&2
+	local died
+	died=$(grep -hE '"message":"[a-z]+ died".*"signal":(4|5|6|7|8|11|31)[,}]' "$COPY"/log/*.log) || return 1
+	say "$died" >&2
+	failed "$1" "a crash" <<<"$died"
 }
 
 # node_run TIER FILE...: what a person reads goes out, what is counted goes to a file. A file that hangs is a
@@ -201,13 +219,14 @@ node_run() {
 	node --test --test-concurrency=1 --test-timeout="$((${TEST_FILE_S:-600} * 1000))" --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter="$SRC/tests/lib/results.mjs" --test-reporter-destination="$out" "$@" || code=$?
 	count "$tier" "$(grep -c '^pass' "$out")" "$(grep -vc '^pass' "$out")"
+	awk -F'\t' -v tier="$tier" -v OFS='\t' '$1 != "pass" { print tier, $2, $3 ": " $4 }' "$out" | sed "s#\t$SRC/#\t#" >>"$STATE/test/failed"
 	return "$code"
 }
 
 # node_once_more TIER CODE: each file that failed, by itself on the same copy; what passes now has passed, and is told as
 # unsteady. Not when node ended with another code than 1: then it did not come to all files.
 node_once_more() {
-	local tier=$1 out=$STATE/test/$1.results all first file files names passed was code=0
+	local tier=$1 out=$STATE/test/$1.results all first file files names passed was told code=0
 	[ "$2" -eq 1 ] || return 1
 	all=$(<"$out")
 	first=$(grep -v '^pass' <<<"$all") || return 1 # it failed outside of all tests
@@ -215,12 +234,14 @@ node_once_more() {
 	for file in "${files[@]}"; do
 		was=$(<"$STATE/test/$tier.count")
 		names=$(awk -F'\t' -v file="$file" '$2 == file { print $3 }' <<<"$first")
+		told=$(<"$STATE/test/failed")
 		if ! grep -q "^never.$file" <<<"$first" && say "once more: ${file#"$SRC"/}" && node_run "$tier" "$file" &&
-			[ -z "$(comm -23 <(sort -u <<<"$names") <(sed -n 's/^pass\t.*\t//p' "$out" | sort -u))" ]; then
+			[ -z "$(comm -23 <(sort -u <<<"$names") <(awk -F'\t' '$1 == "pass" { print $3 }' "$out" | sort -u))" ]; then
 			echo "$was" >"$STATE/test/$tier.count"
 			passed=$(awk -F'\t' -v file="$file" '$1 == "pass" && $2 == file' <<<"$all" | wc -l)
 			count "$tier" $(($(grep -c '^pass' "$out") - passed)) "-$(wc -l <<<"$names")"
 			unsteady "$file" <<<"$names"
+			grep -vF "$tier	${file#"$SRC"/}	" <<<"$told" >"$STATE/test/failed" || true
 		else
 			echo "$was" >"$STATE/test/$tier.count"
 			code=1
@@ -249,6 +270,7 @@ tier_fuzz() {
 	for failed in "$found"/*.failed; do
 		[ -e "$failed" ] || continue
 		tail -n 30 "${failed%.failed}.log" >&2
+		tail -n 30 "${failed%.failed}.log" | failed fuzz "$(basename "$failed" .failed)"
 		count fuzz -1 1
 	done
 }
