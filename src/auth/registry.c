@@ -8,7 +8,7 @@
 #include "quoin/base/json.h"
 #include "quoin/base/log.h"
 
-enum { SNAPSHOT_BYTES = 32 * 1024 * 1024, UNHEARD_US = 5000000 };
+enum { SNAPSHOT_BYTES = 32 * 1024 * 1024, UNHEARD_US = 5000000, FRESH_US = 1000000 };
 
 #define DAY_US 86400000000LL
 
@@ -509,6 +509,11 @@ enum qn_err qn_registry_reload(struct qn_registry *g, struct qn_db *db, struct q
 	g->generation = generation;
 	g->read_at = qn_mono_us();
 	return QN_OK;
+}
+
+bool qn_registry_fresh(const struct qn_registry *g)
+{
+	return g->read_at != 0 && qn_mono_us() - g->read_at < FRESH_US;
 }
 
 bool qn_registry_stale(const struct qn_registry *g)

@@ -75,6 +75,16 @@ static enum qn_err fetch_keys(
 	return qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, shown, &r->who, NULL);
 }
 
+/* What another pool made a moment ago, and the board has not told here yet: the first key of an app, an issuer. */
+static enum qn_err identify_anew(
+    struct qn_request *r, const struct qn_presented *shown, const struct qn_issuer **ret_refetch)
+{
+	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
+	QN_TRY(find_app(r));
+	return qn_auth_identify(
+	    r->server->auth, r->db, r->cache, r->arena, shown, &r->who, ret_refetch);
+}
+
 static enum qn_err identify(struct qn_request *r)
 {
 	const struct qn_issuer *refetch = NULL;
@@ -87,6 +97,9 @@ static enum qn_err identify(struct qn_request *r)
 		return QN_OK;
 	enum qn_err e =
 	    qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, &shown, &r->who, &refetch);
+	if (refetch == NULL && (e == QN_TOKEN_ISSUER || e == QN_KEY_UNKNOWN) &&
+	    !qn_registry_fresh(qn_auth_registry(r->server->auth)))
+		e = identify_anew(r, &shown, &refetch);
 	if (stale && e == QN_DB_DOWN)
 		return QN_OK; /* somebody, who counts for his address */
 	return refetch != NULL ? fetch_keys(r, refetch, &shown) : e;

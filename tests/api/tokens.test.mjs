@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { OAuth2Server } from 'oauth2-mock-server';
 
+import { Copy, signal } from '../lib/copy.mjs';
 import { badKeys, hostile, hostileEs, Issuer } from '../lib/forge.mjs';
 import { JwksServer } from '../lib/jwks-server.mjs';
 import { ok, problem, setup } from '../lib/setup.mjs';
@@ -220,5 +221,23 @@ describe('addresses are claims, not identities (T4)', () => {
 	test('its word counts for itself only: an issuer it merely names is refused', async () => {
 		const token = await signed({ iss: t.issuer.issuer, sub: `x-${run}` });
 		problem(await me(token), 'signing-key-unknown', 'token-signature', 'token-issuer');
+	});
+});
+
+describe('an issuer of this moment', () => {
+	test('is taken before the pool was told of it', async () => {
+		const fresh = await Issuer.start();
+		const copy = new Copy(t.stack), workers = copy.workers('api');
+		const listener = copy.children(copy.pid('api')).filter((pid) => !workers.includes(pid));
+		assert.equal(listener.length, 1);
+		signal(listener[0], 'SIGSTOP');
+		try {
+			await t.stack.useIssuers('fig-nodes', [t.issuer.row, fresh.row]);
+			const token = await fresh.token(`fresh|${run}`);
+			await until('it is taken', async () => (await me(token)).status === 200, { within: 2500, every: 50 });
+		} finally {
+			signal(listener[0], 'SIGCONT');
+			await fresh.stop();
+		}
 	});
 });

@@ -62,6 +62,9 @@ enum qn_err qn_registry_refresh(
 enum qn_err qn_registry_reload(
     struct qn_registry *g, struct qn_db *db, struct qn_arena *a) QN_MUST_CHECK;
 
+/* Whether it was read within the last second: whoever shows what nobody knows cannot have it read without end. */
+bool qn_registry_fresh(const struct qn_registry *g);
+
 /* Whether the tables have changed since, or may have: what is not in it may be there all the same. */
 bool qn_registry_stale(const struct qn_registry *g);
 
