@@ -82,7 +82,7 @@ tier_asan() {
 }
 
 tier_valgrind() {
-	CHECK=(LOG_COMPILER=valgrind LOG_FLAGS="-q --error-exitcode=213 --leak-check=full --suppressions=$SRC/tests/unit/valgrind.supp")
+	CHECK=(LOG_COMPILER="$LIMITED valgrind -q --error-exitcode=213 --leak-check=full --suppressions=$SRC/tests/unit/valgrind.supp")
 	export TEST_SLOWNESS=10
 	check_programs valgrind "$BUILD"
 }
@@ -98,7 +98,7 @@ check_programs() {
 	build "$dir" "$@"
 	[ "$tier" = unit ] || CHECK+=(TESTS="$(make -s -C "$dir" --eval='programs: ; @echo $(check_PROGRAMS)' programs)$([ "$tier" != asan ] || echo ' tests/proof/run.sh')")
 	timeout -k 10 1800 make -C "$dir" -j"$(nproc)" -k check "${CHECK[@]}" >"$log" 2>&1 || tail -n 60 "$dir/test-suite.log" >&2 || true
-	grep -q '^# TOTAL:' "$log" || { tail -n 30 "$log" >&2; return 1; }
+	grep -q '^# TOTAL:' "$log" || { tail -n 30 "$log" | tee /dev/stderr | tail -n 5 | failed "$tier" "make check"; return 1; }
 	check_once_more "$dir" "$log"
 	sed -nE 's/^(FAIL|XPASS|ERROR): ([^ ]*).*/\2/p' "$log" | while read -r name; do
 		grep -E '^(\[  (ERROR|FAILED)|==)|: error: |Sanitizer|runtime error:|exit status' "$dir/$name.log" | failed "$tier" "$name"
@@ -107,7 +107,9 @@ check_programs() {
 		cases "$result" "$dir/$name.log"
 	done | awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' >"$STATE/test/$tier.count"
 }
-CHECK=()
+# Each program has a time limit of its own, and a process group: what it does to that, it does to nobody else.
+LIMITED="timeout -k 10 900"
+CHECK=(LOG_COMPILER="$LIMITED")
 
 # check_once_more DIR LOG: each program that failed, by itself; not one that crashed (128 and the signal, or what cmocka
 # says when it has caught that), took too long, or of which a sanitizer or valgrind (by its exit code) reported something.
@@ -119,7 +121,7 @@ check_once_more() {
 		[ "${status:-255}" -lt 99 ] || continue
 		! grep -qE -- '--- Test failed with exception: |Sanitizer|runtime error:' "$dir/$name.log" || continue
 		say "once more: $name"
-		timeout -k 10 600 make -C "$dir" check "${CHECK[@]}" TESTS="$name" >"$log.again" 2>&1 || continue
+		make -C "$dir" check "${CHECK[@]}" TESTS="$name" >"$log.again" 2>&1 || continue
 		sed -i "s#^FAIL: $name\$#PASS: $name#" "$log"
 		unsteady "$name" <<<"${names:-$name}"
 	done

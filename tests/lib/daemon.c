@@ -215,6 +215,7 @@ int daemon_do(struct daemon *d, const char *const *argv)
 
 void daemon_kill(struct daemon *d, int sig)
 {
+	assert_true(d->pid > 0); /* 0 is everybody of our group */
 	assert_return_code(kill(d->pid, sig), errno);
 	kill(d->pid, SIGCONT);
 	ask(d, 'w', NULL);
@@ -240,6 +241,7 @@ void process_freeze(pid_t pid)
 	char pattern[64];
 	bool all = false;
 
+	assert_true(pid > 0);
 	assert_return_code(kill(pid, SIGSTOP), errno);
 	snprintf(pattern, sizeof(pattern), "/proc/%d/task/*/stat", (int)pid);
 	for (int i = 0; !all; i++) {

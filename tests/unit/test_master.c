@@ -172,8 +172,8 @@ static int listen_to_nobody(const struct qn_child *child)
 
 	qn_child_wait_mask(&mask);
 	while (!qn_child_leaving()) {
-		atomic_store(&child->board->listener_us, qn_mono_us());
 		atomic_store(&child->board->apps_gen, (uint32_t)getpid());
+		atomic_store(&child->board->listener_us, qn_mono_us());
 		ppoll(NULL, 0, &soon, &mask);
 	}
 	return 0;
@@ -265,6 +265,13 @@ static void start_and_wait(struct rig *r, int workers)
 }
 
 /* The exit status of a child of this process, waited for; 128 + signal when it was killed. */
+/* What was read from the board may be 0 still, which kill() takes for all of this process's group: `make` too. */
+static void tell(pid_t pid, int sig)
+{
+	assert_true(pid > 0);
+	assert_return_code(kill(pid, sig), errno);
+}
+
 static int status_of(pid_t pid)
 {
 	int status = -1;
@@ -278,7 +285,7 @@ static int stop(struct rig *r)
 	pid_t pid = r->pid;
 
 	r->pid = 0;
-	kill(pid, SIGTERM);
+	tell(pid, SIGTERM);
 	return status_of(pid);
 }
 
@@ -402,7 +409,7 @@ static void end_hammer(pid_t pid)
 	int so_far = shared->answered;
 
 	UNTIL(shared->answered > so_far + 20);
-	kill(pid, SIGKILL);
+	tell(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	assert_int_equal(shared->refused, 0);
 }
@@ -494,9 +501,9 @@ static void killed_worker_is_replaced_at_once(void **state)
 	configure(r, 3, "");
 	start_and_wait(r, 3);
 	for (int i = 0; i < 9; i++) {
-		pids(r, pid);
+		assert_int_equal(pids(r, pid), 3);
 		int64_t killed = qn_mono_us();
-		kill(pid[i % 3], SIGKILL);
+		tell(pid[i % 3], SIGKILL);
 		UNTIL(!has(r, pid[i % 3]) && up(r) == 3);
 		took[i] = qn_mono_us() - killed;
 	}
@@ -519,7 +526,7 @@ static void all_killed_come_back(void **state)
 	assert_int_equal(pids(r, pid), 4);
 	int64_t killed = qn_mono_us();
 	for (int i = 0; i < 4; i++)
-		kill(pid[i], SIGKILL);
+		tell(pid[i], SIGKILL);
 	assert_true(answer(ask(r, 'p')) > 0 || answer(ask(r, 'p')) > 0);
 	UNTIL(up(r) == 4);
 	print_message("all killed: %.1f ms\n", (double)(qn_mono_us() - killed) / 1e3);
@@ -573,7 +580,7 @@ static void young_failure_does_not_hold_up_others(void **state)
 	UNTIL(counted(r, QN_COUNT_WORKER_DEATHS) == 5);
 	UNTIL(up(r) == 1 && pids(r, pid) == 1); /* the pause is 1600 ms now */
 	int64_t killed = qn_mono_us();
-	kill(pid[0], SIGKILL);
+	tell(pid[0], SIGKILL);
 	UNTIL(!has(r, pid[0]) && up(r) >= 1);
 	assert_true(qn_mono_us() - killed < 1200 * MS * slowness());
 	assert_int_equal(stop(r), 0);
@@ -605,7 +612,7 @@ static void failing_fork_leaves_fewer(void **state)
 	start_and_wait(r, 2);
 	pids(r, pid);
 	shared->fork_fails = EAGAIN;
-	kill(pid[0], SIGKILL);
+	tell(pid[0], SIGKILL);
 	UNTIL(!has(r, pid[0]));
 	int64_t since = qn_mono_us();
 	while (qn_mono_us() - since < 350 * MS) /* over several tries */
@@ -641,9 +648,9 @@ static void term_finishes_the_request_in_hand(void **state)
 		configure(r, 2, "");
 		start_and_wait(r, 2);
 		int fd = hold(r);
-		kill(r->pid, by[i]);
+		tell(r->pid, by[i]);
 		UNTIL(up(r) == 1);
-		kill(r->pid, by[i]); /* a second one changes nothing */
+		tell(r->pid, by[i]); /* a second one changes nothing */
 		assert_true(release(fd) > 0);
 		assert_int_equal(status_of(r->pid), 0);
 		r->pid = 0;
@@ -704,7 +711,7 @@ static void turn_of_the_dead_is_free_again(void **state)
 	for (int i = 0; i < 3; i++) {
 		int fd = ask(r, 't');
 		UNTIL(r->board->turns[QN_TURN_HASH].seat[0] != 0);
-		kill(r->board->worker[r->board->turns[QN_TURN_HASH].seat[0] - 1].pid, SIGKILL);
+		tell(r->board->worker[r->board->turns[QN_TURN_HASH].seat[0] - 1].pid, SIGKILL);
 		assert_int_equal(answer(fd), 0);
 		UNTIL(r->board->turns[QN_TURN_HASH].seat[0] == 0 && up(r) == 2);
 	}
@@ -742,7 +749,7 @@ static void children_leave_with_their_master(void **state)
 		if (r->board->worker[i].stage == QN_STAGE_HANDLE)
 			held = r->board->worker[i].pid;
 	int64_t from = qn_mono_us();
-	kill(r->pid, SIGKILL);
+	tell(r->pid, SIGKILL);
 	assert_int_equal(status_of(r->pid), 128 + SIGKILL);
 	r->pid = 0;
 	for (int i = 0; i < 3; i++)
@@ -769,7 +776,7 @@ static void hup_replaces_all_without_a_refusal(void **state)
 	UNTIL(shared->answered > 50);
 	for (uint32_t round = 2; round < 5; round++) {
 		pids(r, before);
-		kill(r->pid, SIGHUP);
+		tell(r->pid, SIGHUP);
 		UNTIL(r->board->config_gen == round);
 		for (bool done = false; !done; nap()) {
 			int n = up(r);
@@ -796,7 +803,7 @@ static void hup_lets_the_request_in_hand_finish(void **state)
 	start_and_wait(r, 1);
 	held = r->board->worker[0].pid;
 	int fd = hold(r);
-	kill(r->pid, SIGHUP);
+	tell(r->pid, SIGHUP);
 	UNTIL(up(r) == 2); /* the new one serves, the old one still works */
 	pid_t fresh = answer(ask(r, 'p'));
 	assert_int_not_equal(fresh, held);
@@ -815,7 +822,7 @@ static void hup_changes_the_number(void **state)
 	start_and_wait(r, 2);
 	for (uint32_t i = 0; i < 3; i++) {
 		configure(r, numbers[i], "");
-		kill(r->pid, SIGHUP);
+		tell(r->pid, SIGHUP);
 		UNTIL(r->board->config_gen == i + 2 && up(r) == numbers[i]);
 		pid_t pid[QN_BOARD_WORKERS];
 		UNTIL(pids(r, pid) == numbers[i]);
@@ -839,12 +846,12 @@ static void refused_settings_change_nothing(void **state)
 	pid_t before = answer(ask(r, 'p'));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		configure(r, 1, bad[i]);
-		kill(r->pid, SIGHUP);
+		tell(r->pid, SIGHUP);
 		hear(fd, "READY=1", rest, sizeof(rest));
 		assert_int_equal(answer(ask(r, 'p')), before);
 	}
 	configure(r, 1, "");
-	kill(r->pid, SIGHUP);
+	tell(r->pid, SIGHUP);
 	UNTIL(r->board->config_gen == 2); /* the first that was accepted */
 	UNTIL(!has(r, before) && up(r) == 1);
 	assert_int_equal(stop(r), 0);
@@ -861,7 +868,7 @@ static void hup_forgives_a_crash_loop(void **state)
 	UNTIL(map_board(r));
 	UNTIL(counted(r, QN_COUNT_WORKER_DEATHS) == 6); /* the next pause is 3200 ms */
 	int64_t told = qn_mono_us();
-	kill(r->pid, SIGHUP);
+	tell(r->pid, SIGHUP);
 	UNTIL(shared->start_us[6] != 0);
 	assert_true(shared->start_us[6] - told < 1600 * MS * slowness());
 	assert_int_equal(stop(r), 0);
@@ -962,10 +969,10 @@ static void listener_is_kept(void **state)
 	start_and_wait(r, 1);
 	UNTIL(qn_board_live(r->board));
 	pid_t first = (pid_t)r->board->apps_gen;
-	kill(first, SIGKILL);
+	tell(first, SIGKILL);
 	UNTIL(r->board->apps_gen != (uint32_t)first && qn_board_live(r->board));
 	pid_t second = (pid_t)r->board->apps_gen;
-	kill(r->pid, SIGHUP); /* it gets the new settings too */
+	tell(r->pid, SIGHUP); /* it gets the new settings too */
 	UNTIL(r->board->apps_gen != (uint32_t)second && qn_board_live(r->board));
 	assert_int_equal(stop(r), 0);
 	assert_false(qn_board_live(r->board));
@@ -991,12 +998,12 @@ static void tells_systemd(void **state)
 	for (int i = 0; i < 8; i++) /* every 100 ms; some may have been there already */
 		hear(fd, "WATCHDOG=1", rest, sizeof(rest));
 	assert_true(qn_mono_us() - began >= 700 * MS);
-	kill(r->pid, SIGHUP);
+	tell(r->pid, SIGHUP);
 	hear(fd, "RELOADING=1\nMONOTONIC_USEC=", rest, sizeof(rest));
 	assert_true(atoll(rest) >= from);
 	hear(fd, "READY=1", rest, sizeof(rest));
 	assert_int_equal(r->board->config_gen, 2);
-	kill(r->pid, SIGTERM);
+	tell(r->pid, SIGTERM);
 	hear(fd, "STOPPING=1\nEXTEND_TIMEOUT_USEC=", rest, sizeof(rest));
 	assert_int_equal(atoll(rest), 15000000); /* QUOIN_DRAIN_S and 5 */
 	assert_int_equal(status_of(r->pid), 0);
