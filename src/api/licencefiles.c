@@ -186,7 +186,8 @@ struct own_in {
 };
 
 static const struct qn_field own_fields[] = {
-    QN_FIELD(struct own_in, license_key, STR, QN_F_REQUIRED, 1, 160, "The licence's key."),
+    QN_FIELD(struct own_in, license_key, STR, QN_F_REQUIRED, 1, API_LICENCE_KEY_MOST,
+	"The licence's key."),
     QN_FIELD(struct own_in, machine_id, STR, QN_F_REQUIRED, 1, QN_PROOF_WORD_MOST,
 	"The machine it is for, which has or gets a seat."),
     QN_FIELD(struct own_in, version, STR, 0, 1, 64, "Version of the program."),

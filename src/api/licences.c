@@ -77,7 +77,7 @@ static const struct qn_field validate_fields[] = {
 	.type = QN_T_STR,
 	.flags = QN_F_REQUIRED,
 	.least = 1,
-	.most = 160,
+	.most = API_LICENCE_KEY_MOST,
 	.offset = QN_FIELD_C(STR, struct validate_in, used.license_key),
 	.doc = "The licence's key."},
     {.name = "machine_id",
@@ -211,7 +211,8 @@ struct usage_in {
 };
 
 static const struct qn_field usage_fields[] = {
-    QN_FIELD(struct usage_in, license_key, STR, QN_F_REQUIRED, 1, 160, "The licence's key."),
+    QN_FIELD(struct usage_in, license_key, STR, QN_F_REQUIRED, 1, API_LICENCE_KEY_MOST,
+	"The licence's key."),
     QN_FIELD_DEF(struct usage_in, meter, STR, 0, 1, 32, "commands",
 	"What is used: commands, or a meter of the app's plans that only programs count."),
     QN_FIELD_DEF(
@@ -278,7 +279,8 @@ static enum qn_err use(struct qn_request *r)
 /* signs of life */
 
 static const struct qn_field here_fields[] = {
-    QN_FIELD(struct used_in, license_key, STR, QN_F_REQUIRED, 1, 160, "The licence's key."),
+    QN_FIELD(struct used_in, license_key, STR, QN_F_REQUIRED, 1, API_LICENCE_KEY_MOST,
+	"The licence's key."),
     QN_FIELD(
 	struct used_in, machine_id, STR, QN_F_REQUIRED, 1, 256, "What the machine calls itself."),
     QN_FIELD(struct used_in, version, STR, 0, 1, 64, "Version of the program."),

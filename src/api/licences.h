@@ -18,6 +18,9 @@ void api_licence_key(const struct qn_request *r, const char *plan, struct qn_lic
 enum qn_err api_licence_of_user(
     struct qn_request *r, const char *user, const char **ret) QN_MUST_CHECK;
 
+/* Of a key as a person or program sends it, with space around it perhaps. */
+enum { API_LICENCE_KEY_MOST = QN_LICENCE_KEY_MAX + 32 };
+
 #define LICENCE_ONE \
 	.pool = QN_POOL_API, .auth = QN_AUTH_USER, .tenant = "license_id", \
 	.missing = QN_LICENCE_NOT_FOUND

@@ -2,15 +2,19 @@
 
 #include "quoin/base/json.h"
 
-/* A member that can stand in a file; NULL and a reason when it cannot. */
-static const char *word_of(struct qn_arena *a, const struct qn_json_object *o, const char *name)
+/* A member that can stand in a file; NULL when it cannot. */
+static const char *text_of(struct qn_arena *a, const struct qn_json_object *o, const char *name,
+    bool (*good)(const char *))
 {
 	const char *s;
 	size_t n;
 
-	return qn_json_str(a, qn_json_get(o, name), &s, &n) && strlen(s) == n && qn_proof_word(s)
-	           ? s
-	           : NULL;
+	return qn_json_str(a, qn_json_get(o, name), &s, &n) && strlen(s) == n && good(s) ? s : NULL;
+}
+
+static const char *word_of(struct qn_arena *a, const struct qn_json_object *o, const char *name)
+{
+	return text_of(a, o, name, qn_proof_word);
 }
 
 static const char *fault_of(const struct qn_activation *r, const char *kind, bool version)
@@ -44,7 +48,7 @@ enum qn_err qn_activation_read(
 	if (o.members != NULL) {
 		qn_json_i64(qn_json_get(&o, "version"), &version);
 		r.product = word_of(a, &o, "product");
-		r.key = word_of(a, &o, "key");
+		r.key = text_of(a, &o, "key", qn_proof_licence_key);
 		r.machine = word_of(a, &o, "machine");
 		r.nonce = word_of(a, &o, "nonce");
 		qn_json_str(a, qn_json_get(&o, "name"), &r.name, NULL);

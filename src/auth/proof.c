@@ -25,14 +25,24 @@ static bool plain(char c)
 	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
 }
 
-bool qn_proof_word(const char *s)
+static bool plain_text(const char *s, size_t most)
 {
 	size_t n = s != NULL ? strlen(s) : 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (!plain(s[i]))
 			return false;
-	return n > 0 && n <= QN_PROOF_WORD_MOST;
+	return n > 0 && n <= most;
+}
+
+bool qn_proof_word(const char *s)
+{
+	return plain_text(s, QN_PROOF_WORD_MOST);
+}
+
+bool qn_proof_licence_key(const char *s)
+{
+	return plain_text(s, QN_PROOF_KEY_MOST);
 }
 
 static bool good_name(struct qn_span name)
@@ -203,7 +213,7 @@ static bool add_base64(struct qn_buf *b, const void *p, size_t n)
 static bool derive(const struct kind *kind, const struct qn_proof_license *l,
     const uint8_t iv[IV_BYTES], uint8_t out[AES_BYTES])
 {
-	char password[2 * QN_PROOF_WORD_MOST + 2], salt[32];
+	char password[QN_PROOF_KEY_MOST + QN_PROOF_WORD_MOST + 2], salt[32];
 	int n = snprintf(password, sizeof(password), "%s%s%s", l->key,
 	    l->machine != NULL ? "\n" : "", l->machine != NULL ? l->machine : "");
 	size_t prefix = strlen(kind->prefix);
@@ -312,8 +322,8 @@ static enum qn_err seal_file(struct qn_arena *a, const struct qn_proof_key *k,
 
 static bool good_license(const struct qn_proof_license *l)
 {
-	return qn_proof_word(l->product) && qn_proof_word(l->license_id) && qn_proof_word(l->key) &&
-	       qn_proof_word(l->plan) && qn_proof_word(l->status) &&
+	return qn_proof_word(l->product) && qn_proof_word(l->license_id) &&
+	       qn_proof_licence_key(l->key) && qn_proof_word(l->plan) && qn_proof_word(l->status) &&
 	       (l->machine == NULL || qn_proof_word(l->machine)) &&
 	       (l->nonce == NULL || qn_proof_word(l->nonce)) && l->issued >= 0 &&
 	       l->expires > l->issued &&

@@ -1,10 +1,14 @@
 // Files that prove licences without a network, checked out through nginx and read by the verifier that vendors ship
 // (CONTRACT X10, X11; SECURITY T22).
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { execFile } from 'node:child_process';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { readKeys, verify } from '../../verify/quoin-verify.mjs';
+import { Copy } from '../lib/copy.mjs';
 import { check, code, Licences } from '../lib/licences.mjs';
 import { ok, problem } from '../lib/setup.mjs';
 import { until } from '../lib/wait.mjs';
@@ -185,5 +189,48 @@ describe('the list of what was revoked', () => {
 		assert.ok(now.payload.sequence >= was.payload.sequence);
 		await w.change(licence, 'reinstate');
 		assert.equal((await read(certificate, { revocations: (await read(await list(), { kind: 'revocations' })).payload })).code, 'ok');
+	});
+});
+
+describe('an on-premise key of before, with an RSA signature in it (X10)', () => {
+	const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 4096 });
+	const head = `CODITECT-ENT-${randomBytes(16).toString('hex').toUpperCase()}-250-20991231`;
+	const key = `${head}-${sign('sha256', head, privateKey).toString('base64')}`;
+	const temporary = (name, text) => {
+		const file = join(w.stack.state, `${head}-${name}`);
+		writeFileSync(file, text);
+		return file;
+	};
+	/** What the C verifier says; it names the code when it refuses. */
+	const inC = (text, keysText, { machine, licenseKey }) => new Promise((resolve) => {
+		const args = ['--keys', temporary('keys', keysText), '--product', product, '--machine', machine, '--license-key-file', temporary('key', licenseKey), temporary('file', text)];
+		execFile(join(new Copy(w.stack).build, 'quoin-verify'), args, (e, _, stderr) => resolve(e === null ? 'ok' : stderr.trim().split(' ').at(-1)));
+	});
+
+	test('comes in as it is, is good online, and gets files that both verifiers read', async () => {
+		assert.ok(key.length > 730);
+		await w.stack.ctl('licence', 'import', '--app', product, temporary('csv', `license_key,plan,expires_at,max_devices\n${key},enterprise,2099-12-31T00:00:00Z,250\n`));
+		await until('it is known', async () => (await code(w.http, key)) === 'VALID', { within: 5000 });
+		assert.deepEqual([(await check(w.http, key)).tier, await code(w.http, `${key.slice(0, -3)}A==`), await code(w.http, key.toLowerCase())], ['ENT', 'NOT_FOUND', 'NOT_FOUND']);
+		const published = (await w.http.get('/.well-known/quoin-licence-keys.json')).text;
+		for (const encrypt of [false, true]) {
+			const { machine_file: { certificate } } = ok(await own({ license_key: key, machine_id: 'm'.repeat(255), encrypt }));
+			const want = { kind: 'machine', machine: 'm'.repeat(255), licenseKey: key };
+			const r = await read(certificate, want);
+			assert.deepEqual([r.code, r.payload?.key, r.payload?.seats], ['ok', key, 250]);
+			assert.equal(await inC(certificate, published, want), 'ok');
+			const wrong = { ...want, licenseKey: `${key}x` }, why = encrypt ? 'cannot-decrypt' : 'wrong-license';
+			assert.deepEqual([(await read(certificate, wrong)).code, await inC(certificate, published, wrong)], [why, why]);
+		}
+		const request = { version: 1, kind: 'activation-request', product, key, machine: 'bunker', nonce: 'n' };
+		const carried = ok(await w.http.post('/api/v1/licenses/activate', { request })).machine_file.certificate;
+		assert.equal((await read(carried, { kind: 'machine', machine: 'bunker', nonce: 'n' })).code, 'ok');
+	});
+
+	test('a longer one is refused', async () => {
+		const long = `${key}${'x'.repeat(751 - key.length)}`;
+		await assert.rejects(w.stack.ctl('licence', 'import', '--app', product, temporary('csv', `license_key,plan\n${long},enterprise\n`)), /1 of 1 refused/);
+		assert.equal(await code(w.http, long), 'NOT_FOUND');
+		problem(await w.http.post('/api/v1/licenses/validate', { license_key: 'x'.repeat(783), machine_id: 'm' }), 'invalid-body');
 	});
 });

@@ -350,15 +350,19 @@ static void test_unfit(void **state)
 	    "[9007199254740992]", "[\"ü\"]", "[\"a\\u0041\"]", "[\"\\n\"]", "{\"\":1}",
 	    "{\"1a\":1}", "{\"a b\":1}", "{\"ü\":1}", "{\"a\":1,\"a\":2}", "[[[[[[[[1]]]]]]]]"};
 	struct qn_proof_key *k = key_of(0);
+	char long_key[QN_PROOF_KEY_MOST + 2] = "";
 	const char *text;
 
 	(void)state;
+	memset(long_key, 'x', QN_PROOF_KEY_MOST + 1);
 	for (size_t i = 0; i < COUNT(words); i++) {
 		struct qn_proof_license l[7];
 		for (size_t f = 0; f < COUNT(l); f++)
 			l[f] = a_license();
 		l[0].product = l[1].license_id = l[2].key = l[3].plan = l[4].status = words[i];
 		l[5].machine = l[6].nonce = words[i];
+		if (words[i] == long_word)
+			l[2].key = long_key;
 		for (size_t f = 0; f < (words[i] != NULL ? COUNT(l) : 5); f++)
 			assert_int_equal(qn_proof_file(arena, k, &l[f], false, &text), QN_INVALID);
 	}

@@ -3,6 +3,9 @@
  * app's; TIER the plan's spelling when the key was made, of which only capitals and digits are left; RANDOM twelve
  * characters of Crockford's base 32 (60 bits); CHECK the first twenty bits of the SHA-256 of all before it, in the
  * same alphabet. It is no secret: it tells a slip of the pen from a key before anybody is asked.
+ *
+ * Keys that another maker made are known by their text, up to QN_LICENCE_KEY_MAX printable characters: X10's on-premise
+ * form carries an RSA signature, which is not looked at, as the table is asked.
  */
 #ifndef QUOIN_AUTH_LICENCEKEY_H
 #define QUOIN_AUTH_LICENCEKEY_H
@@ -10,7 +13,7 @@
 #include "quoin/base/rand.h"
 #include "quoin/base/span.h"
 
-enum { QN_LICENCE_KEY_MAX = 128, QN_LICENCE_PREFIX_MAX = 32, QN_LICENCE_TIER_MAX = 16 };
+enum { QN_LICENCE_KEY_MAX = 750, QN_LICENCE_PREFIX_MAX = 32, QN_LICENCE_TIER_MAX = 16 };
 
 struct qn_licence_key {
 	char text[QN_LICENCE_KEY_MAX + 1];
