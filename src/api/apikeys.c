@@ -198,6 +198,8 @@ static enum qn_err reroll(struct qn_request *r)
 
 	QN_TX(tx, r->db);
 	QN_TRY(apikey_like(r->db, r->arena, app, user, r->param[0], &old));
+	if (old.expires_at != QN_TIME_NULL && old.expires_at <= qn_now())
+		return QN_KEY_OVER; /* so would its successor be */
 	if (in->overlap_hours == 0)
 		QN_TRY(apikey_revoke(r->db, r->arena, app, user, r->param[0]));
 	else
@@ -253,8 +255,8 @@ static const struct qn_route routes[] = {
 	.handler = rename_key},
     {QN_POST, "/api/v1/api-keys/{key_id}/reroll", "apikey.reroll",
 	"Make a key that takes an old one's place.", ONE, .flags = QN_R_UNKEPT,
-	.body = &reroll_object, .body_max = 4096, .reply = &made_object, .errors = {QN_LIMIT},
-	.rate = QN_RATE_ACCOUNT, .handler = reroll},
+	.body = &reroll_object, .body_max = 4096, .reply = &made_object,
+	.errors = {QN_LIMIT, QN_KEY_OVER}, .rate = QN_RATE_ACCOUNT, .handler = reroll},
     {QN_DELETE, "/api/v1/api-keys/{key_id}", "apikey.revoke", "Revoke an API key.", ONE,
 	.reply = &status_object, .rate = QN_RATE_ACCOUNT, .handler = revoke_key},
 };

@@ -186,6 +186,13 @@ describe('reroll, rename, revoke', () => {
 		}
 	});
 
+	test('of one that is over there is no successor, which would be over too', async () => {
+		const old = await make(as, { expires_in_days: 1 });
+		await stack.rows(`UPDATE api_keys SET expires_at = now() - interval '1 s' WHERE id = '${old.key.id}'`);
+		problem(await as.post(`/api/v1/api-keys/${old.key.id}/reroll`, {}), 'api-key-expired');
+		assert.equal(ok(await as.get('/api/v1/api-keys')).api_keys.filter((k) => k.name === old.key.name && k.id > old.key.id).length, 0);
+	});
+
 	test('without overlap the old one is gone at once', async () => {
 		const old = await make(as);
 		ok(await me(by(old.api_key)));

@@ -86,6 +86,7 @@
 	X(IN_PROGRESS, 409, "request-in-progress", \
 	    "A request with this Idempotency-Key is still being handled.") \
 	X(LIMIT, 409, "limit-reached", "There are as many as there may be.") \
+	X(KEY_OVER, 409, "api-key-expired", "The API key has expired; make another one.") \
 	X(LAST_OWNER, 409, "last-owner", "An organization keeps at least one owner.") \
 	X(SEATS, 409, "no-seats-left", "All seats of the organization are taken.") \
 	X(SUBSCRIBED, 409, "already-subscribed", \
