@@ -68,11 +68,14 @@ tier_unit() {
 	check_programs unit "$BUILD"
 }
 
+# What a sanitizer's report begins with.
+REPORT='Sanitizer|runtime error:'
+
 tier_asan() {
 	check_programs asan "$STATE/build-asan" --enable-sanitizers
 	BUILD=$STATE/build-asan
 	node_tier asan api
-	if grep -hE -A 30 'AddressSanitizer|LeakSanitizer|runtime error:' "$COPY"/log/*.log >"$STATE/test/asan.reports"; then
+	if grep -hE -A 30 "$REPORT" "$COPY"/log/*.log >"$STATE/test/asan.reports"; then
 		head -n 60 "$STATE/test/asan.reports" >&2
 		failed asan "a report" <"$STATE/test/asan.reports"
 		count asan 0 1
@@ -101,7 +104,7 @@ check_programs() {
 	grep -q '^# TOTAL:' "$log" || { tail -n 30 "$log" | tee /dev/stderr | tail -n 5 | failed "$tier" "make check"; return 1; }
 	check_once_more "$dir" "$log"
 	sed -nE 's/^(FAIL|XPASS|ERROR): ([^ ]*).*/\2/p' "$log" | while read -r name; do
-		grep -E '^(\[  (ERROR|FAILED)|==)|: error: |Sanitizer|runtime error:|exit status' "$dir/$name.log" | failed "$tier" "$name"
+		grep -E '^(\[  (ERROR|FAILED)|==)|: error: |exit status|'"$REPORT" "$dir/$name.log" | failed "$tier" "$name"
 	done
 	grep -E '^(PASS|FAIL|XPASS|ERROR): ' "$log" | while read -r result name _; do
 		cases "$result" "$dir/$name.log"
@@ -119,7 +122,7 @@ check_once_more() {
 		status=$(sed -n 's/^FAIL .*(exit status: \([0-9]*\))$/\1/p' "$dir/$name.log")
 		names=$(sed -n 's/^\[  FAILED  \] \([^0-9].*\)/\1/p' "$dir/$name.log" | sort -u)
 		[ "${status:-255}" -lt 99 ] || continue
-		! grep -qE -- '--- Test failed with exception: |Sanitizer|runtime error:' "$dir/$name.log" || continue
+		! grep -qE -- '--- Test failed with exception: |'"$REPORT" "$dir/$name.log" || continue
 		say "once more: $name"
 		make -C "$dir" check "${CHECK[@]}" TESTS="$name" >"$log.again" 2>&1 || continue
 		sed -i "s#^FAIL: $name\$#PASS: $name#" "$log"
@@ -215,13 +218,15 @@ crashed() {
 # node_run TIER FILE...: what a person reads goes out, what is counted goes to a file. A file that hangs is a
 # failure after ten minutes (TEST_FILE_S) and does not keep the others.
 node_run() {
-	local tier=$1 out=$STATE/test/$1.results code=0
+	local tier=$1 out=$STATE/test/$1.results code=0 result file name said
 	shift
 	: >"$out"
 	node --test --test-concurrency=1 --test-timeout="$((${TEST_FILE_S:-600} * 1000))" --test-reporter=spec --test-reporter-destination=stdout \
 		--test-reporter="$SRC/tests/lib/results.mjs" --test-reporter-destination="$out" "$@" || code=$?
 	count "$tier" "$(grep -c '^pass' "$out")" "$(grep -vc '^pass' "$out")"
-	awk -F'\t' -v tier="$tier" -v OFS='\t' '$1 != "pass" { print tier, $2, $3 ": " $4 }' "$out" | sed "s#\t$SRC/#\t#" >>"$STATE/test/failed"
+	while IFS=$'\t' read -r result file name said; do
+		[ "$result" = pass ] || failed "$tier" "$file" <<<"$name: $said"
+	done <"$out"
 	return "$code"
 }
 

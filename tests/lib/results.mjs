@@ -11,7 +11,7 @@ const result_of = (type, { file, name, details }) => {
 const counts = (type, { details, skip }) =>
 	skip === undefined && (details.type !== 'suite' || (type === 'test:fail' && details.error?.failureType === 'hookFailed'));
 
-const words = text => (text ?? '').replace(/\s+/g, ' ');
+const words = (text) => (text ?? '').replace(/\s+/g, ' ');
 
 const said = ({ details: { error } }) => words(error?.cause?.message ?? error?.message).slice(0, 800);
 
