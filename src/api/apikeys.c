@@ -198,8 +198,6 @@ static enum qn_err reroll(struct qn_request *r)
 
 	QN_TX(tx, r->db);
 	QN_TRY(apikey_like(r->db, r->arena, app, user, r->param[0], &old));
-	if (old.expires_at != QN_TIME_NULL && old.expires_at <= qn_now())
-		return QN_KEY_OVER; /* so would its successor be */
 	if (in->overlap_hours == 0)
 		QN_TRY(apikey_revoke(r->db, r->arena, app, user, r->param[0]));
 	else

@@ -83,7 +83,8 @@ enum qn_err apikey_like(struct qn_db *db, struct qn_arena *a, const char *app, c
 
 	QN_TRY(QN_EXEC(
 	    db, a, apikey_set, APIKEY_LIKE, &rows, qn_a_str(app), qn_a_str(user), qn_a_str(id)));
-	return qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret);
+	QN_TRY(qn_rows_one(rows, &apikey_object, QN_KEY_NOT_FOUND, ret));
+	return ret->expires_at != QN_TIME_NULL && ret->expires_at <= qn_now() ? QN_KEY_OVER : QN_OK;
 }
 
 enum qn_err apikey_rename(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,

@@ -22,7 +22,8 @@ enum qn_err apikey_create(struct qn_db *db, struct qn_arena *a, const char *app,
 enum qn_err apikey_list(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     struct qn_list *ret) QN_MUST_CHECK;
 /* All below: QN_KEY_NOT_FOUND. */
-/* What a successor of this key has of it: name, scopes, networks, and the end that it had before it was rerolled. */
+/* What a successor of this key has of it: name, scopes, networks, and the end that it had before it was rerolled.
+ * QN_KEY_OVER: that end has come. */
 enum qn_err apikey_like(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id, struct apikey *ret) QN_MUST_CHECK;
 enum qn_err apikey_rename(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
