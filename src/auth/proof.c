@@ -42,7 +42,7 @@ bool qn_proof_word(const char *s)
 
 bool qn_proof_licence_key(const char *s)
 {
-	return plain_text(s, QN_PROOF_KEY_MOST);
+	return plain_text(s, QN_LICENCE_KEY_MAX);
 }
 
 static bool good_name(struct qn_span name)
@@ -213,7 +213,7 @@ static bool add_base64(struct qn_buf *b, const void *p, size_t n)
 static bool derive(const struct kind *kind, const struct qn_proof_license *l,
     const uint8_t iv[IV_BYTES], uint8_t out[AES_BYTES])
 {
-	char password[QN_PROOF_KEY_MOST + QN_PROOF_WORD_MOST + 2], salt[32];
+	char password[QN_LICENCE_KEY_MAX + QN_PROOF_WORD_MOST + 2], salt[32];
 	int n = snprintf(password, sizeof(password), "%s%s%s", l->key,
 	    l->machine != NULL ? "\n" : "", l->machine != NULL ? l->machine : "");
 	size_t prefix = strlen(kind->prefix);

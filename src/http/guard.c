@@ -58,6 +58,16 @@ static enum qn_err find_app(struct qn_request *r)
 	return qn_registry_stale(registry) ? QN_DB_DOWN : QN_NOT_FOUND;
 }
 
+/* With the tables as they are now. */
+static enum qn_err identify_anew(
+    struct qn_request *r, const struct qn_presented *shown, const struct qn_issuer **ret_refetch)
+{
+	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
+	QN_TRY(find_app(r));
+	return qn_auth_identify(
+	    r->server->auth, r->db, r->cache, r->arena, shown, &r->who, ret_refetch);
+}
+
 /* Keys that the api pool may not fetch are fetched by the slow pool, which answers in its place. */
 static enum qn_err fetch_keys(
     struct qn_request *r, const struct qn_issuer *issuer, const struct qn_presented *shown)
@@ -70,19 +80,7 @@ static enum qn_err fetch_keys(
 	qn_jwks_refetch(r->server->spec.conf, r->db, r->arena, &qn_jwks_of_issuers, issuer->id,
 	    issuer->jwks_url);
 	qn_turn_end(&r->server->calls);
-	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
-	QN_TRY(find_app(r));
-	return qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, shown, &r->who, NULL);
-}
-
-/* What another pool made a moment ago, and the board has not told here yet: the first key of an app, an issuer. */
-static enum qn_err identify_anew(
-    struct qn_request *r, const struct qn_presented *shown, const struct qn_issuer **ret_refetch)
-{
-	QN_TRY(qn_registry_reload(qn_auth_registry(r->server->auth), r->db, r->arena));
-	QN_TRY(find_app(r));
-	return qn_auth_identify(
-	    r->server->auth, r->db, r->cache, r->arena, shown, &r->who, ret_refetch);
+	return identify_anew(r, shown, NULL);
 }
 
 static enum qn_err identify(struct qn_request *r)
@@ -97,6 +95,7 @@ static enum qn_err identify(struct qn_request *r)
 		return QN_OK;
 	enum qn_err e =
 	    qn_auth_identify(r->server->auth, r->db, r->cache, r->arena, &shown, &r->who, &refetch);
+	/* Another pool may have made it a moment ago, and the board not have told it here: an issuer, an app's first key. */
 	if (refetch == NULL && (e == QN_TOKEN_ISSUER || e == QN_KEY_UNKNOWN) &&
 	    !qn_registry_fresh(qn_auth_registry(r->server->auth)))
 		e = identify_anew(r, &shown, &refetch);

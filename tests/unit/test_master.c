@@ -264,7 +264,6 @@ static void start_and_wait(struct rig *r, int workers)
 	UNTIL(up(r) == workers);
 }
 
-/* The exit status of a child of this process, waited for; 128 + signal when it was killed. */
 /* What was read from the board may be 0 still, which kill() takes for all of this process's group: `make` too. */
 static void tell(pid_t pid, int sig)
 {
@@ -272,6 +271,7 @@ static void tell(pid_t pid, int sig)
 	assert_return_code(kill(pid, sig), errno);
 }
 
+/* The exit status of a child of this process, waited for; 128 + signal when it was killed. */
 static int status_of(pid_t pid)
 {
 	int status = -1;

@@ -350,11 +350,11 @@ static void test_unfit(void **state)
 	    "[9007199254740992]", "[\"ü\"]", "[\"a\\u0041\"]", "[\"\\n\"]", "{\"\":1}",
 	    "{\"1a\":1}", "{\"a b\":1}", "{\"ü\":1}", "{\"a\":1,\"a\":2}", "[[[[[[[[1]]]]]]]]"};
 	struct qn_proof_key *k = key_of(0);
-	char long_key[QN_PROOF_KEY_MOST + 2] = "";
+	char long_key[QN_LICENCE_KEY_MAX + 2] = "";
 	const char *text;
 
 	(void)state;
-	memset(long_key, 'x', QN_PROOF_KEY_MOST + 1);
+	memset(long_key, 'x', QN_LICENCE_KEY_MAX + 1);
 	for (size_t i = 0; i < COUNT(words); i++) {
 		struct qn_proof_license l[7];
 		for (size_t f = 0; f < COUNT(l); f++)

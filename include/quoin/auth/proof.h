@@ -63,7 +63,6 @@
 #define QN_PROOF_MOST      ((size_t)64 << 10) /* bytes of a licence's payload */
 #define QN_PROOF_LIST_MOST 100000             /* entries of a revocation list */
 #define QN_PROOF_WORD_MOST 255                /* characters of a string */
-#define QN_PROOF_KEY_MOST  QN_LICENCE_KEY_MAX /* of a licence's key */
 
 /* A licence as a file shows it. Strings live as long as the call. */
 struct qn_proof_license {
@@ -115,7 +114,7 @@ enum qn_err qn_activation_read(struct qn_arena *a, struct qn_span text, struct q
 
 /* Whether it can stand in a file: 1 to QN_PROOF_WORD_MOST characters of printable ASCII, no " and no \. */
 bool qn_proof_word(const char *s);
-/* The same of a licence's key, of up to QN_PROOF_KEY_MOST. */
+/* The same of a licence's key, of up to QN_LICENCE_KEY_MAX. */
 bool qn_proof_licence_key(const char *s);
 
 #endif
