@@ -32,8 +32,9 @@ describe('docs', () => {
 			const blocks = [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((m) => m[1].replaceAll(':8080', `:${stack.port}`));
 			assert.ok(blocks.length >= 3);
 			const script = `set -eo pipefail\n${blocks.map((b, n) => `echo; echo "== block ${n + 1}"\n${b}`).join('\n')}`;
-			const { stdout } = await run('bash', ['-c', script], { cwd: dir, timeout: 120_000 }).catch((e) => {
-				throw new Error(`${e.message}\n${e.stdout}\n${e.stderr}`);
+			writeFileSync(path.join(dir, name), script);
+			const { stdout } = await run('bash', [name], { cwd: dir, timeout: 120_000 }).catch((e) => {
+				throw new Error(`${e.killed ? 'killed' : e.code}: ${e.stderr}\n${e.stdout}`); // where it ended, before what it said
 			});
 			assert.equal((stdout.match(/^== block/gm) ?? []).length, blocks.length);
 		});
@@ -44,7 +45,8 @@ describe('docs', () => {
 		const { verify } = await import(path.join(dir, 'verify.mjs'));
 		const secret = `whsec_${randomBytes(32).toString('base64')}`;
 		const body = '{"type":"invoice.paid","data":{"text":"Grüße"}}';
-		const headers = (at = new Date(), by = secret) => ({ 'webhook-id': 'an-id', 'webhook-timestamp': String(Math.floor(at / 1000)), 'webhook-signature': new Webhook(by).sign('an-id', at, body) });
+		const now = new Date();
+		const headers = (at = now, by = secret) => ({ 'webhook-id': 'an-id', 'webhook-timestamp': String(Math.floor(at / 1000)), 'webhook-signature': new Webhook(by).sign('an-id', at, body) });
 		assert.deepEqual(verify(headers(), body, secret), JSON.parse(body));
 		const other = headers(new Date(), `whsec_${randomBytes(32).toString('base64')}`)['webhook-signature'];
 		assert.deepEqual(verify({ ...headers(), 'webhook-signature': `${other} v1a,x ${headers()['webhook-signature']}` }, body, secret), JSON.parse(body));

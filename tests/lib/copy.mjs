@@ -219,12 +219,23 @@ export class Copy {
 		const lib = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 		const passed = [`LD_PRELOAD=${lib}`, `FAKETIME_TIMESTAMP_FILE=${file}`, 'FAKETIME_CACHE_DURATION=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'NO_FAKE_STAT=1'];
 		const anew = (words) => this.shell('eval', `${words}; stop TERM 30 "\${POOLS[@]}"; stop INT 30 postgres; up_postgres; up_pools`);
+		// Each looks at it anew once a second: they are held until all of them will, as none is ahead of another where there is one clock.
 		const set = async (offset) => {
-			writeFileSync(file, `${offset}\n`);
+			const held = ['postgres', ...POOLS].flatMap((name) => {
+				const pid = this.pid(name);
+				signal(pid, 'SIGSTOP'); // it makes no more children
+				return [pid, ...this.children(pid)];
+			});
 			const at = performance.now();
+			try {
+				held.forEach((pid) => signal(pid, 'SIGSTOP'));
+				writeFileSync(file, `${offset}\n`);
+				await until('every process will look at it anew', () => performance.now() - at > 2000);
+			} finally {
+				held.forEach((pid) => signal(pid, 'SIGCONT'));
+			}
 			const wanted = () => Date.now() / 1000 + ({ '+0': 0, '+1d': 86_400, '-1h': -3600 })[offset];
 			await until(`the clock says ${offset}`, async () => Math.abs(Number(await this.value('SELECT extract(epoch FROM clock_timestamp())')) - wanted()) < 2);
-			await until('every process has looked at it anew', () => performance.now() - at > 2000); // each does once a second
 		};
 		writeFileSync(file, '+0\n');
 		await anew(`passed_on() { printf '%s\\n' ${passed.join(' ')}; }`);
