@@ -161,7 +161,10 @@ export class StripeDouble {
 		return p.id;
 	}
 
-	/** The next `times` requests that match fail so: a status; 'cut' before or 'cut-after' the effect; 'hang-after' it; 'late' is well, but takes its time. */
+	/**
+	 * The next `times` requests that match fail so: a status; 'cut' before or 'cut-after' the effect; 'hang-after' it; 'late' is well, but
+	 * takes its time; what a function does happens between the effect and its answer.
+	 */
 	fail(match, how, times = 1, headers = {}) {
 		this.failures.push({ match, how, times, headers });
 	}
@@ -195,9 +198,12 @@ export class StripeDouble {
 		const url = new URL(req.url, 'http://stripe.invalid');
 		const line = `${req.method} ${url.pathname}`;
 		const f = this.#failure(line);
-		const reply = (status, body, headers = {}) => {
+		const reply = async (status, body, headers = {}) => {
+			const text = JSON.stringify(body, null, 2);
+			if (typeof f?.how === 'function')
+				await f.how();
 			res.writeHead(status, { 'content-type': 'application/json', 'request-id': id('req'), ...headers });
-			res.end(JSON.stringify(body, null, 2));
+			res.end(text);
 		};
 		if (f?.how === 'late')
 			await pause(200);
