@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import { Copy, signal } from '../lib/copy.mjs';
-import { ok, problem } from '../lib/setup.mjs';
+import { admitted, ok, problem } from '../lib/setup.mjs';
 import { Shop } from '../lib/shop.mjs';
 import { Stack } from '../lib/stack.mjs';
 import { until } from '../lib/wait.mjs';
@@ -20,7 +20,7 @@ before(async () => {
 after(() => shop?.close());
 
 const AT = '/api/v1/billing';
-const element = async (u, price_id = shop.prices.month) => ok(await u.as.post('/api/payments/create-subscription', { price_id })).subscription_id;
+const element = async (u, price_id = shop.prices.month) => ok(await admitted(() => u.as.post('/api/payments/create-subscription', { price_id }))).subscription_id;
 const state = (url) => stripe.session(url).status;
 const reconcile = (u) => stack.ctl('billing', 'reconcile', '--app', 'cue', u.email);
 const known = (id, status) => until(`${id} is known to be ${status}`, async () => (await stack.one(`SELECT status FROM subscriptions WHERE stripe_subscription_id = '${id}'`)) === status, { within: 30_000 });
@@ -108,7 +108,7 @@ describe('what can be paid', () => {
 	test('the same request again stays good, also when its answer was lost; what came later wins', async () => {
 		const u = await shop.buyer();
 		const headers = { 'idempotency-key': randomUUID() };
-		const ask = () => u.as.post(`${AT}/create-checkout-session`, { price_id: 'pro_monthly' }, { headers });
+		const ask = () => admitted(() => u.as.post(`${AT}/create-checkout-session`, { price_id: 'pro_monthly' }, { headers }));
 		const same = await Promise.all([ask(), ask(), ask()]);
 		const [url, ...others] = new Set(same.map((r) => ok(r).checkout_url));
 		assert.deepEqual(others, []);
@@ -303,7 +303,7 @@ describe('two that are paid all the same', () => {
 		assert.equal(await shop.plan(u), 'pro');
 		assert.deepEqual(await shop.mails(u), []);
 		const v = await shop.buyer();
-		const [secret, ...others] = new Set(await Promise.all([1, 2, 3].map(async () => ok(await v.as.post('/api/payments/create-subscription', { price_id: shop.prices.month })).client_secret)));
+		const [secret, ...others] = new Set(await Promise.all([1, 2, 3].map(async () => ok(await admitted(() => v.as.post('/api/payments/create-subscription', { price_id: shop.prices.month }))).client_secret)));
 		assert.match(secret, /^seti_/);
 		assert.deepEqual(others, []);
 		await shop.apply(stripe.account(shop.account));

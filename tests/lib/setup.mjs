@@ -63,6 +63,14 @@ export function ok(reply, status = 200) {
 	return reply.json;
 }
 
+/** What `ask` gets when it is its turn: who is told that too many ask at once comes again, as clients do. */
+export function admitted(ask) {
+	return until('it is its turn', async () => {
+		const reply = await ask();
+		return reply.code !== 'busy' && reply;
+	}, { within: 60_000, every: 200 });
+}
+
 /** The texts of include/quoin/base/err.h, by code: {status, text}. The tests say them again on purpose. */
 export const ERRORS = {
 	'bad-request': [400, 'The request is malformed.'],

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { Mailbox } from './mailbox.mjs';
-import { ok } from './setup.mjs';
+import { admitted, ok } from './setup.mjs';
 import { StripeDouble } from './stripe.mjs';
 import { until } from './wait.mjs';
 
@@ -60,7 +60,7 @@ export class Shop {
 	}
 
 	async checkout(user, price = this.prices.month, { at = '/api/v1/billing', ...more } = {}) {
-		return ok(await user.as.post(`${at}/create-checkout-session`, { price_id: price, ...more })).checkout_url;
+		return ok(await admitted(() => user.as.post(`${at}/create-checkout-session`, { price_id: price, ...more }))).checkout_url;
 	}
 
 	send(event, options) {

@@ -263,6 +263,11 @@ hang_up() {
 	eval "exec ${!fd}>&-"
 }
 
+# A session has made its call, and not only begun, and holds what the call took.
+until_called() {
+	until_true "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE 'SELECT%'"
+}
+
 # The same first sight in two sessions at once: the second waits, and finds the first one's user.
 first_sights() {
 	local call a b one=session_one two=session_two
@@ -270,7 +275,7 @@ first_sights() {
 	session "$one"
 	session "$two"
 	tell "$one" "BEGIN; $call"
-	until_true "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
+	until_called
 	tell "$two" "$call"
 	until_true "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
 	tell "$one" 'COMMIT;'
@@ -289,7 +294,7 @@ same_address() {
 	session "$one"
 	session "$two"
 	tell "$one" "BEGIN; ${call/SUBJECT/first}"
-	until_true "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
+	until_called
 	tell "$two" "${call/SUBJECT/second}"
 	until_true "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
 	tell "$one" 'COMMIT;'
@@ -311,7 +316,7 @@ two_saves() {
 	session "$one"
 	session "$two"
 	tell "$one" "BEGIN; ${call//DATA/first}"
-	until_true "SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
+	until_called
 	tell "$two" "${call//DATA/second}"
 	until_true "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
 	tell "$one" 'COMMIT;'
