@@ -744,11 +744,9 @@ describe('a provider that hangs', () => {
 			return { browser, code, come: () => browser.get(back(code, stateOf(url))) };
 		}));
 		const answers = tries.map((t) => t.come());
-		await until('some wait for the provider', () => held.size > 0);
-		const from = performance.now();
+		const first = await until('some wait for the provider', () => held.size > 0 && [...held]);
 		ok(await http.post('/api/v1/auth/login', { email: who.email, password: who.password }, { token: null }));
-		assert.ok(held.size > 0, 'the password was checked while the provider was waited for');
-		assert.ok(performance.now() - from < 2000, `it took ${performance.now() - from} ms`);
+		assert.ok(first.every((res) => held.has(res)), 'the password was checked while the provider was waited for');
 		const replies = await Promise.all(answers);
 		const refused = tries.filter((_t, i) => replies[i].status === 503);
 		assert.ok(refused.length > 0 && refused.length < tries.length, `${refused.length} were refused`);
