@@ -216,8 +216,10 @@ describe('who is somebody, but not in the way that it takes', () => {
 			problem(await call(t.http, route, how({ origin: 'https://elsewhere.example' })), 'origin-refused');
 		const origin = `http://fig-nodes.localhost:${t.stack.port}`;
 		await t.stack.rows(`UPDATE sessions SET proved_at = now() - interval '1 hour' WHERE user_id = '${pending.id}'`);
-		const recent = ofUsers().filter((r) => r.flags.includes('recent'));
-		assert.ok(recent.length > 0);
+		// Each pool hears of it by itself; those come first that find nothing to change at who has no second factor: others may delete him.
+		const harmless = (r) => ['mfa.recovery-codes', 'mfa.disable'].includes(r.id);
+		const recent = ofUsers().filter((r) => r.flags.includes('recent')).sort((a, b) => harmless(b) - harmless(a));
+		assert.deepEqual(new Set(recent.filter(harmless).map((r) => r.pool)), new Set(recent.map((r) => r.pool)));
 		for (const route of recent)
 			await until(`${route.id} asks for a factor again`, async () => (await call(t.http, route, how({ origin }))).code === 'reauthentication-required');
 		await t.stack.rows(`UPDATE users SET mfa_enabled = true WHERE id = '${pending.id}'`);
