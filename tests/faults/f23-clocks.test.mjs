@@ -5,10 +5,11 @@ import { randomBytes } from 'node:crypto';
 
 import { generateSync } from 'otplib';
 
+import { hold } from '../lib/attempts.mjs';
 import { signal } from '../lib/copy.mjs';
 import { fault, ms } from '../lib/fault.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
-import { ok, problem } from '../lib/setup.mjs';
+import { admitted, ok, problem } from '../lib/setup.mjs';
 import { inParallel, until } from '../lib/wait.mjs';
 
 const APP = 'coditect', ORIGIN = 'https://coditect.example.com', MFA = '/api/v1/auth/mfa';
@@ -35,8 +36,19 @@ class People {
 		return this.b.t.stack.account(APP, address());
 	}
 
-	login(who, more = {}, password = who.password) {
-		return this.http.post('/api/v1/auth/login', { email: who.email, password, ...more });
+	/** The callers sign in, too. */
+	login(who, more = {}) {
+		return admitted(() => this.http.post('/api/v1/auth/login', { email: who.email, password: who.password, ...more }));
+	}
+
+	/** Guesses until no more are free: a second's wait is made one that no slow machine outlasts. */
+	async shutOut(who) {
+		for (let n = 0; n < 5; n++) { // one that met too many others counts as well
+			const r = await this.http.post('/api/v1/auth/login', { email: who.email, password: `Wrong-guess-no-${n}` });
+			problem(r, 'invalid-credentials', 'busy');
+		}
+		await hold(this.b.t.stack);
+		problem(await this.login(who), 'too-many-attempts');
 	}
 
 	async cookie(who) {
@@ -87,8 +99,8 @@ async function limited(b) {
 	let known = 0;
 	await until('the limit is known, and the minute has room', async () => {
 		known = ok(await as.get('/api/v1/usage')).usage.requests_per_minute === LIMIT ? known + 1 : 0;
-		return known >= 12 && Number(/"account";r=\d+;t=(\d+)/.exec((await as.get('/api/v1/me')).headers.ratelimit)?.[1]) >= 25;
-	}, { within: 40_000, every: 10 });
+		return known >= 12 && Number(/"account";r=\d+;t=(\d+)/.exec((await as.get('/api/v1/me')).headers.ratelimit)?.[1]) >= 45;
+	}, { within: 70_000, every: 10 });
 	return async (n) => (await inParallel(Array.from({ length: n }), 6, ask)).filter((r) => r.status === 200).length;
 }
 
@@ -116,9 +128,7 @@ fault('F23', 'the clock jumps a day ahead, and an hour back: one rule, and nothi
 	const otp = await p.enrolled(DAY_S);
 	problem(await p.second(otp, otp.code(0)), 'invalid-code');
 	ok(await p.second(otp, otp.code(DAY_S)));
-	for (let n = 0; n < 5; n++)
-		problem(await p.login(bob, {}, `Wrong-guess-no-${n}`), 'invalid-credentials');
-	problem(await p.login(bob), 'too-many-attempts');
+	await p.shutOut(bob);
 	const [gone, proud] = [await p.cookie(eve), await p.cookie(joe)];
 	await until('there are copies of it', async () => (await p.everywhere(gone)).join() === '200');
 	const replayed = ok(await p.login(kim)).refresh_token;
