@@ -111,6 +111,16 @@ export class Copy {
 		return found;
 	}
 
+	/** Does what the listeners of these pools are told of, and waits until they have heard: no worker believes what it knew before. */
+	async heard(work, pools = ['api', 'slow']) {
+		// struct qn_board: magic, layout, pool, master, started_us, config_gen, (4), listener_us, revocations
+		const heard = () => pools.map((p) => readFileSync(path.join(this.run, `${p}.board`)).readUInt32LE(40));
+		const before = heard();
+		const done = await work();
+		await until(`${pools} have heard`, () => heard().every((n, i) => n !== before[i]), { every: 5 });
+		return done;
+	}
+
 	/** Workers of a pool that serve. */
 	workers(pool = 'api') {
 		return this.board(pool).filter((w) => ['idle', 'read', 'handle'].includes(w.stage)).map((w) => w.pid);
