@@ -70,7 +70,7 @@ const bad = {
 	'silent': ['silent'],
 };
 const issuers = {};
-let closed, badTls;
+let closed, badTls, loaded;
 
 before(async () => {
 	trap = await JwksServer.start([newKey().jwk]);
@@ -93,6 +93,7 @@ before(async () => {
 	});
 	rmSync(dir, { recursive: true });
 	await new Promise((resolve) => badTls.tls.listen(0, '127.0.0.1', resolve));
+	loaded = performance.now();
 	t = await setup({ rows: [...Object.values(issuers).map((i) => i.row), closed.row, { ...badTls.row, jwks_url: `https://127.0.0.1:${badTls.tls.address().port}/jwks.json` }] });
 });
 
@@ -122,17 +123,19 @@ describe('keys that cannot be had', () => {
 			const [r, ms] = await asking;
 			problem(r, 'signing-key-unknown');
 			assert.ok(ms < 10_000, `${ms} ms`);
+			// Where a minute has passed since, it is that of the next attempt, which a job makes when its turn comes.
 			const kept = await until('the failure is noted', async () => {
 				const x = await record(i);
 				return x.failure && x;
-			});
+			}, { within: 90_000 });
 			assert.equal(kept.fetched, false);
 			assert.equal(kept.jwks, false);
 			const again = performance.now();
 			problem(await me(await i.token('somebody', { after: 1 })), 'signing-key-unknown');
 			assert.ok(performance.now() - again < 3000, 'the next one waits for nothing');
+			// When the app was loaded, or now; one more in each minute since, which a slow machine may take for all of them.
 			if (i !== closed && i !== badTls)
-				assert.equal(i.server.fetches, 1); // when the app was loaded, or now
+				assert.ok(i.server.fetches >= 1 && i.server.fetches <= 1 + Math.floor((performance.now() - loaded) / 60_000), `${i.server.fetches} attempts`);
 		});
 	}
 
