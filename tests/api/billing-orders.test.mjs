@@ -25,12 +25,12 @@ const permutations = (list) => (list.length < 2 ? [list] : list.flatMap((x, i) =
 
 const KILLS = 12;
 
-/** Kills workers of jobs that have a job in hand, now and then, while `work` goes on. A job that was lost so comes again after its lease, a minute. */
+/** Kills workers of jobs that have a job in hand, now and then, while `work(killed)` goes on, which may ask how many. A job that was lost so comes again after its lease, a minute. */
 async function whileKilling(work) {
 	const copy = new Copy(stack);
 	const applied = async () => Number(await stack.one('SELECT count(*) FROM billing_events WHERE applied_at IS NOT NULL'));
 	let over = false, kills = 0;
-	const done = work().finally(() => {
+	const done = work(() => kills).finally(() => {
 		over = true;
 	});
 	for (let last = await applied(); !over && kills < KILLS; last = await applied()) {
@@ -49,11 +49,22 @@ describe('all 120 orders of five events', () => {
 
 	test('of a life that is over, in parallel, while workers are killed', async () => {
 		const users = await lives.people(120);
-		const kills = await whileKilling(async () => {
-			await inParallel(users, 4, async (u, i) => {
-				const events = lives.of(u).map((step) => step());
-				await shop.sendAll(withRepetition(orders[i].map((k) => events[k])));
-			});
+		const live = async (u, order) => {
+			const events = lives.of(u).map((step) => step());
+			await shop.sendAll(withRepetition(order.map((k) => events[k])));
+		};
+		const kills = await whileKilling(async (killed) => {
+			await inParallel(users, 4, (u, i) => live(u, orders[i]));
+			// Who sends faster than one can kill goes on: there have to be jobs, besides those that wait for their lease, as long as some are to be lost.
+			await until('three were killed', async () => {
+				if (killed() >= 3)
+					return true;
+				if (Number(await stack.one('SELECT count(*) FROM billing_events WHERE applied_at IS NULL')) > 2 * KILLS)
+					return false;
+				const more = await lives.people(12);
+				users.push(...more);
+				await inParallel(more, 4, (u) => live(u, orders[random(orders.length)]));
+			}, { within: 60_000 });
 		});
 		assert.ok(kills >= 3, `${kills} were killed`);
 		await lives.sameEnd(users);
