@@ -101,7 +101,7 @@ describe('webhooks', () => {
 			ok(await other.send(lie));
 			const stranger = stripe.event('customer.subscription.updated', { ...s, id: 'sub_none', customer: 'cus_none', metadata: { user_id: victim.id } });
 			ok(await shop.send(stranger));
-			await shop.applied();
+			await Promise.all([shop.applied(), other.applied()]);
 			for (const e of [lie, stranger])
 				assert.equal(await stack.one(`SELECT outcome FROM billing_events WHERE id = '${e.id}'`), 'unknown customer');
 			assert.equal(await shop.plan(victim), 'pro');

@@ -16,6 +16,7 @@ export class Shop {
 		const s = new Shop();
 		Object.assign(s, { stack, app, http: stack.http(app), mailbox: new Mailbox(stack) });
 		s.stripe = await StripeDouble.start({ legacy });
+		s.opened = await stack.one('SELECT clock_timestamp()');
 		const price = (amount, interval, more = {}) => ({ stripe: s.stripe.price(amount, interval), interval, amount, currency: 'usd', per: 'plan', ...more });
 		const p = { month: price(2000, 'month'), year: price(20_000, 'year'), once: price(2000, 'once'), forever: price(9900, 'once'), team: price(9900, 'month', { seats: 5 }), seat: price(1900, 'month', { per: 'seat' }), each: price(1500, 'month', { per: 'seat' }) };
 		s.prices = Object.fromEntries(Object.entries(p).map(([k, v]) => [k, v.stripe]));
@@ -98,9 +99,9 @@ export class Shop {
 		}, { within: 30_000 });
 	}
 
-	/** All that was sent is applied. */
+	/** All that was sent is applied: to this app since it was opened, for what somebody else left behind may never be. */
 	applied(within = 60_000) {
-		return until('all events are applied', async () => (await this.stack.one("SELECT count(*) FROM billing_events WHERE applied_at IS NULL")) === '0', { within });
+		return until('all events are applied', async () => (await this.stack.one(`SELECT count(*) FROM billing_events e JOIN apps a ON a.id = e.app_id WHERE a.slug = '${this.app}' AND received_at >= '${this.opened}' AND applied_at IS NULL`)) === '0', { within });
 	}
 
 	/** Has jobs tell Stripe now what was used, which it does every hour. */
