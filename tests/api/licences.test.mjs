@@ -202,6 +202,7 @@ describe('what a validation says', () => {
 	});
 
 	test('counted once for an Idempotency-Key, which is a holder’s own; a refusal is not kept (T39)', async () => {
+		await sameDay();
 		const who = await w.person('retries');
 		const at = '/api/v1/licenses/usage';
 		for (const [l, as] of [[await w.issue({ plan: 'free' }), http], [await w.issue({ plan: 'free', user_id: who.id }), who.as]]) {
@@ -230,6 +231,7 @@ describe('what a validation says', () => {
 	});
 
 	test('UNKNOWN_METER: with a key nobody uses up what Quoin counts itself, nor a meter that is none (T22)', async () => {
+		await sameDay();
 		const who = await w.person('victim');
 		const owned = await w.issue({ plan: 'pro', user_id: who.id, limits: { exports: 2 } });
 		for (const l of [owned, await w.issue({ plan: 'pro', limits: { exports: 2 } })]) {
@@ -243,6 +245,7 @@ describe('what a validation says', () => {
 	});
 
 	test('its own limits and flags come before the plan’s, and count', async () => {
+		await sameDay();
 		const who = await w.person('special');
 		const l = await w.issue({ plan: 'pro', user_id: who.id, limits: { commands: 3 }, features: { sso: true, cloud_sync: false, beta: true }, max_devices: 7 });
 		const a = await check(http, l);
