@@ -141,7 +141,7 @@ describe('files that nobody offered (T26)', () => {
 				for (const goal of goals)
 					for (const n of [1, 2, 6]) {
 						const target = `${folder}${`${u}/`.repeat(n)}${goal}`;
-						const { replies: [r] } = await t.stack.raw(`GET ${target} HTTP/1.1\r\nhost: fig-nodes.localhost\r\nconnection: close\r\n\r\n`);
+						const { replies: [r] } = await t.stack.raw(`GET ${target} HTTP/1.1\r\nhost: fig-nodes.localhost\r\nconnection: close\r\n\r\n`, { timeout: 30_000 });
 						assert.ok(r, target);
 						assert.ok(!r.text.includes(secret) && !/root:.*:0:0|worker_processes|"logger":"quoind/.test(r.text), `${target}: ${r}`);
 						assert.ok(r.status < 500, `${target}: ${r}`);

@@ -246,6 +246,7 @@ describe('lengths that lie', () => {
 	const head = (method, target, more = '') => `${method} ${target} HTTP/1.1\r\nhost: fig-nodes.localhost:${t.stack.port}\r\nauthorization: Bearer ${ann.token}\r\ncontent-type: application/json\r\n${more}`;
 	const count = () => t.stack.one(`SELECT count(*) FROM documents WHERE workspace_id = '${ws.id}'`);
 	const body = () => `{"workspace_id":"${ws.id}","name":"lied","data":{}}`;
+	const answered = { timeout: 10_000 }; // of what has an answer: nginx closes after it, and nobody waits in vain
 
 	test('longer than what comes: nothing is stored, nothing hangs', async () => {
 		const n = await count();
@@ -260,7 +261,7 @@ describe('lengths that lie', () => {
 	test('shorter than what comes: the cut body is refused; the rest is no second request', async () => {
 		const n = await count();
 		const inner = `DELETE ${g.path} HTTP/1.1\r\nhost: x\r\n\r\n`;
-		const r = await t.stack.raw(`${head('POST', '/api/v1/graphs')}content-length: ${body().length - 3}\r\n\r\n${body()}${inner}`, { timeout: 1500 });
+		const r = await t.stack.raw(`${head('POST', '/api/v1/graphs')}content-length: ${body().length - 3}\r\n\r\n${body()}${inner}`, answered);
 		assert.equal(r.replies[0].status, 400);
 		assert.ok(r.replies.slice(1).every((x) => x.status === 400 || x.status === 404 || x.status === 405), 'what follows is no request of ours');
 		assert.equal(await count(), n);
@@ -284,7 +285,7 @@ describe('lengths that lie', () => {
 	test('chunked is fine when it is right, and refused when not', async () => {
 		const chunk = (s) => `${Buffer.byteLength(s).toString(16)}\r\n${s}\r\n`;
 		const b = body();
-		const good = await t.stack.raw(`${head('POST', '/api/v1/graphs', 'transfer-encoding: chunked\r\nconnection: close\r\n')}\r\n${chunk(b.slice(0, 10))}${chunk(b.slice(10))}0\r\n\r\n`);
+		const good = await t.stack.raw(`${head('POST', '/api/v1/graphs', 'transfer-encoding: chunked\r\nconnection: close\r\n')}\r\n${chunk(b.slice(0, 10))}${chunk(b.slice(10))}0\r\n\r\n`, answered);
 		assert.equal(good.replies[0].status, 200, String(good.replies[0]));
 		const n = await count();
 		for (const bad of [`${chunk(b.slice(0, 10))}zz\r\n`, `${chunk(b)}-1\r\n`, `ffffffffffffffff\r\n${b}\r\n0\r\n\r\n`, chunk(b), `5\r\n${b}\r\n0\r\n\r\n`]) {
@@ -296,7 +297,7 @@ describe('lengths that lie', () => {
 
 	test('Expect: 100-continue', async () => {
 		const b = body();
-		const r = await t.stack.raw(`${head('POST', '/api/v1/graphs', `expect: 100-continue\r\ncontent-length: ${b.length}\r\nconnection: close\r\n`)}\r\n${b}`);
+		const r = await t.stack.raw(`${head('POST', '/api/v1/graphs', `expect: 100-continue\r\ncontent-length: ${b.length}\r\nconnection: close\r\n`)}\r\n${b}`, answered);
 		assert.equal(r.replies.filter((x) => x.status >= 200)[0].status, 200, r.replies.map(String).join());
 	});
 
