@@ -41,10 +41,10 @@ describe('a warm copy', () => {
 		const l = await w.issue({ plan: 'pro', user_id: ann.id });
 		await until('the workers have it', async () => {
 			await warm(l, 'm1', ann.as);
-			const from = await statements();
+			const from = await statements(), began = performance.now();
 			await inParallel(Array.from({ length: 64 }, (_, n) => n), 8, () => code(ann.as, l));
-			// What else goes on is the storing of validations, a statement a second and worker, and the listener.
-			return (await statements()) - from < 24;
+			// What else goes on: validations are stored, a statement a second and worker, listeners ask, and jobs. Sixteen a second.
+			return (await statements()) - from < 24 + (16 * (performance.now() - began)) / 1000;
 		}, { within: 15_000 });
 	});
 
@@ -75,7 +75,8 @@ describe('while Postgres is away', () => {
 		await w.stack.rows('ALTER ROLE quoin CONNECTION LIMIT 0', ...superuser);
 		try {
 			await w.stack.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'quoin'", ...superuser);
-			await until('it is felt', async () => (await http.get('/health')).status === 503);
+			// By who answers, and by the listener, who tells all.
+			await until('it is felt', async () => (await http.get('/health')).status === 503 && (await check(http, known)).stale === true);
 			for (const who of [http, ann.as])
 				for (let n = 0; n < 12; n++) {
 					const a = await check(who, known);
@@ -152,7 +153,7 @@ describe('never lies', () => {
 			return 'TOO_MANY_DEVICES';
 		},
 		expire: async (l) => {
-			const { license } = ok(await w.change(l, 'renew', { expires_at: new Date(Date.now() + 700).toISOString() }));
+			const { license } = ok(await w.change(l, 'renew', { expires_at: new Date(Date.now() + 2000).toISOString() })); // still to come when it is read
 			const end = Date.parse(license.expires_at), said = await code(http, l);
 			assert.ok(said === 'VALID' || Date.now() > end, said);
 			await until('its end is there', () => Date.now() > end, { every: 5 });
@@ -209,7 +210,8 @@ describe('never lies', () => {
 	test('nobody writes an answer into memcached: what is changed there is not believed', async () => {
 		const l = await w.issue({ plan: 'pro', max_devices: 1 });
 		assert.equal(await code(http, l), 'VALID');
-		const dump = await copy.memcached('lru_crawler metadump all\r\n', 'END');
+		// While its own crawler is at work it says BUSY, and nothing more; a key may have END in it.
+		const dump = await until('memcached lists its keys', () => copy.memcached('lru_crawler metadump all\r\n', 'END\r\n'), { within: 60_000 });
 		const keys = [...dump.matchAll(/key=(\S*license\S*)/g)].map((m) => decodeURIComponent(m[1]));
 		assert.ok(keys.length > 0);
 		for (const key of keys.slice(0, 50))
