@@ -231,7 +231,7 @@ describe('a user', () => {
 		const org = await shop.team(u);
 		const t = await shop.subscribed(u, shop.prices.team, { at: org.billing, org });
 		await stack.rows(`DELETE FROM organizations WHERE id = '${org.id}'`);
-		await until('the team’s subscription is ended', () => stripe.subscriptions.get(t.id).status === 'canceled', { within: 20_000 });
+		await until('the team’s subscription is ended', () => stripe.subscriptions.get(t.id).status === 'canceled', { within: 40_000 });
 		await shop.hasPlan(u, 'pro');
 		await stack.rows(`UPDATE users SET delete_after = now() - interval '1 s' WHERE id = '${u.id}'`);
 		await until('the user’s subscription is ended', () => stripe.subscriptions.get(s.id).status === 'canceled', { within: 40_000 });
