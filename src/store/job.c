@@ -51,11 +51,11 @@
 				      "ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \
 	X(JOB_SCHEDULE_LOOKS, WRITE, 0, \
 	    "WITH due AS (UPDATE billing_customers SET look_at = clock_timestamp() + interval '1 hour' " \
-	    "WHERE id IN (SELECT c.id FROM billing_customers c WHERE (look_at <= clock_timestamp() " \
-	    "OR look_at > clock_timestamp() + interval '8 days') AND NOT EXISTS (SELECT 1 FROM jobs j " \
-	    "WHERE j.unique_key = 'billing.look:' || c.id AND j.dead_at IS NULL) " \
-	    "ORDER BY look_at LIMIT 20 FOR UPDATE SKIP LOCKED) AND EXISTS (SELECT 1 FROM stripe_accounts s " \
-	    "WHERE s.app_id = billing_customers.app_id) RETURNING id, app_id) " \
+	    "WHERE id IN (SELECT c.id FROM billing_customers c WHERE (c.look_at <= clock_timestamp() " \
+	    "OR c.look_at > clock_timestamp() + interval '8 days') " \
+	    "AND EXISTS (SELECT 1 FROM stripe_accounts s WHERE s.app_id = c.app_id) AND NOT EXISTS (" \
+	    "SELECT 1 FROM jobs j WHERE j.unique_key = 'billing.look:' || c.id AND j.dead_at IS NULL) " \
+	    "ORDER BY c.look_at LIMIT 20 FOR UPDATE OF c SKIP LOCKED) RETURNING id, app_id) " \
 	    "INSERT INTO jobs (id, kind, app_id, payload, unique_key, max_attempts) " \
 	    "SELECT gen_random_uuid(), 'billing.look', app_id, json_build_object('customer', id), " \
 	    "'billing.look:' || id, 3 FROM due ON CONFLICT (unique_key) WHERE dead_at IS NULL DO NOTHING") \

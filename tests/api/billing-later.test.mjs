@@ -258,6 +258,20 @@ describe('what is lost on the way', () => {
 		await shop.hasPlan(u, 'pro');
 	});
 
+	test('customers of an app that has no account at Stripe keep nobody waiting', async () => {
+		const [u] = await payer(prices.each, 'enterprise');
+		await stack.rows(`INSERT INTO billing_customers (id, app_id, user_id, stripe_customer_id, look_at)
+			SELECT gen_random_uuid(), a.id, NULL, 'cus_waits_' || n || '_${u.id}', '-infinity' FROM apps a, generate_series(1, 40) n WHERE a.slug = 'flowscope'`);
+		try {
+			const synced = () => stack.one(`SELECT synced_at FROM billing_customers WHERE user_id = '${u.id}'`);
+			const was = await synced();
+			await stack.rows(`UPDATE billing_customers SET look_at = now() WHERE user_id = '${u.id}'`);
+			await until('it was looked at', async () => (await synced()) !== was, { within: 40_000 });
+		} finally {
+			await stack.rows(`DELETE FROM billing_customers WHERE stripe_customer_id LIKE 'cus_waits_%_${u.id}'`);
+		}
+	});
+
 	test('what comes while a look is under way is looked at after it', async () => {
 		const [u, s] = await payer(prices.each, 'enterprise');
 		await change(u, prices.month);
