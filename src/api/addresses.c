@@ -28,14 +28,14 @@ static const struct qn_field magic_fields[] = {
 };
 static const struct qn_object magic_object = QN_OBJECT("MagicLink", struct magic_in, magic_fields);
 
-/* Who reads the mail has the address; a password that somebody set before is of no use to him then (T4). */
+/* Who reads the mail has the address; whatever somebody set up before is of no use to that one then (T4). */
 static enum qn_err own_address(
     struct qn_request *r, const struct one_time *link, const char *email, struct account *ret)
 {
 	const char *app = r->who.app->id;
 
 	QN_TRY(account_by_id(r->db, r->arena, app, link->user, ret));
-	bool stranger = ret->email_verified != 1 && ret->password_hash != NULL;
+	bool stranger = ret->email_verified != 1;
 	enum qn_err e = account_verify_email(r->db, r->arena, app, link->user, email, ret);
 	if (e != QN_OK)
 		return e == QN_USER_NOT_FOUND ? QN_LINK_INVALID : e;
@@ -43,6 +43,7 @@ static enum qn_err own_address(
 		return QN_OK;
 	int64_t ended;
 	QN_TRY(account_drop_password(r->db, r->arena, app, link->user));
+	QN_TRY(api_reclaim(r, link->user));
 	QN_TRY(
 	    session_revoke_all(r->db, r->arena, app, link->user, NULL, "address verified", &ended));
 	return account_by_id(r->db, r->arena, app, link->user, ret);

@@ -10,6 +10,8 @@
 #include "quoin/auth/passrule.h"
 #include "quoin/base/json.h"
 #include "quoin/net/address.h"
+#include "quoin/store/apikey.h"
+#include "quoin/store/factor.h"
 #include "quoin/store/session.h"
 #include "counts.h"
 #include "mails.h"
@@ -90,6 +92,18 @@ enum qn_err api_take_link(struct qn_request *r, enum qn_link link, const uint8_t
 	return address_of(r, ret, ret_email);
 }
 
+enum qn_err api_reclaim(struct qn_request *r, const char *user)
+{
+	const char *app = r->who.app->id;
+
+	QN_TRY(apikey_revoke_all(r->db, r->arena, app, user));
+	QN_TRY(factors_reset(r->db, r->arena, app, user));
+	return api_audit(r, &(struct audit_event){.user = user,
+				.action = "account.reclaim",
+				.resource_type = "user",
+				.resource_id = user});
+}
+
 /* a new password */
 
 /* None of the last five: each is as slow to compare as a sign-in. */
@@ -154,7 +168,10 @@ static const struct qn_field reset_fields[] = {
 static const struct qn_object reset_object =
     QN_OBJECT("PasswordReset", struct reset_in, reset_fields);
 
-/* Looked at before the slow part, taken with its effect: of two at once, one has it (T6). */
+/*
+ * Looked at before the slow part, taken with its effect: of two at once, one has it (T6). Whoever had the account while
+ * nobody had shown the address to be his may be a stranger to who reads the mail (T4).
+ */
 static enum qn_err reset(struct qn_request *r)
 {
 	static const struct api_message done = {"The password is set. Sign in with it."};
@@ -171,11 +188,14 @@ static enum qn_err reset(struct qn_request *r)
 	QN_TRY(address_of(r, &link, &email));
 	QN_TRY(account_by_id(r->db, r->arena, app, link.user, &who));
 	QN_TRY(new_hash(r, &who, "password", in->password, hash));
+	bool stranger = who.email_verified != 1;
 	QN_TX(tx, r->db);
 	QN_TRY(api_take_link(r, QN_LINK_RESET, token, &link, &email));
 	enum qn_err e = account_verify_email(r->db, r->arena, app, link.user, email, &who);
 	if (e != QN_OK) /* the address is another by now */
 		return e == QN_USER_NOT_FOUND ? QN_LINK_INVALID : e;
+	if (stranger)
+		QN_TRY(api_reclaim(r, link.user));
 	QN_TRY(put_password(r, &who, hash, NULL, "password.reset"));
 	QN_TRY(qn_tx_commit(&tx));
 	return qn_reply(r, &done);

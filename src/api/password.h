@@ -33,6 +33,12 @@ enum qn_err api_ask_link(struct qn_request *r, enum qn_link link) QN_MUST_CHECK;
 enum qn_err api_take_link(struct qn_request *r, enum qn_link link, const uint8_t hash[32],
     struct one_time *ret, const char **ret_email) QN_MUST_CHECK;
 
+/*
+ * Takes from the user what somebody made who never showed that the address was his: API keys and second factors.
+ * In the transaction in which a mailed link shows it first.
+ */
+enum qn_err api_reclaim(struct qn_request *r, const char *user) QN_MUST_CHECK;
+
 /* Waits for the next multiple of a fixed time since `began_us` (monotonic). */
 void api_even_out(int64_t began_us);
 

@@ -34,7 +34,9 @@
 	    "WHERE " LIVE " AND id = $3 RETURNING id") \
 	X(APIKEY_REVOKE, WRITE, 3, \
 	    "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE " LIVE \
-	    " AND id = $3 RETURNING id")
+	    " AND id = $3 RETURNING id") \
+	X(APIKEY_REVOKE_ALL, WRITE, 2, \
+	    "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE " LIVE)
 
 QN_STATEMENTS(apikey, APIKEY_STMTS);
 
@@ -115,4 +117,12 @@ enum qn_err apikey_revoke(
 	QN_TRY(QN_EXEC(
 	    db, a, apikey_set, APIKEY_REVOKE, &rows, qn_a_str(app), qn_a_str(user), qn_a_str(id)));
 	return qn_rows_n(rows) == 0 ? QN_KEY_NOT_FOUND : QN_OK;
+}
+
+enum qn_err apikey_revoke_all(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *user)
+{
+	struct qn_rows *rows;
+
+	return QN_EXEC(db, a, apikey_set, APIKEY_REVOKE_ALL, &rows, qn_a_str(app), qn_a_str(user));
 }

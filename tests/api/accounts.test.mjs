@@ -8,6 +8,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { after, before, describe, test } from 'node:test';
 
+import { generateSync } from 'otplib';
+
 import { hold } from '../lib/attempts.mjs';
 import { Copy } from '../lib/copy.mjs';
 import { Mailbox } from '../lib/mailbox.mjs';
@@ -420,6 +422,38 @@ describe('a link that signs in (E14)', () => {
 		problem(await login(email), 'invalid-credentials');
 		await until('the squatter is out', async () => (await http.get('/api/v1/me', { token: squatter.access_token })).status === 401, { within: 5000 });
 		ok(await http.get('/api/v1/me', { token: owner.access_token }));
+	});
+
+	test('nor has a key or a second factor that somebody made on an address which he never showed to be his (T4)', async () => {
+		const owners = {
+			'magic-link': async (email, nth) => ok(await use((await box.next(email, /^Sign in/, nth)).token)),
+			'request-password-reset': async (email, nth) => {
+				const password = `${OTHER}-${nth}`;
+				ok(await post('reset-password', { token: (await box.next(email, /^Set a new/, nth)).token, password }));
+				return ok(await login(email, password));
+			},
+		};
+		for (const [by, takes] of Object.entries(owners)) {
+			const email = address('trojan');
+			ok(await post('register', { email, password: PASSWORD, name: 'not the owner' }));
+			const squatter = http.as(ok(await login(email)).access_token);
+			const { api_key } = ok(await squatter.post('/api/v1/api-keys', {}));
+			const by_key = () => http.get('/api/v1/me', { token: null, headers: { 'x-api-key': api_key } });
+			const { secret } = ok(await squatter.post('/api/v1/auth/mfa/enroll'));
+			ok(await squatter.post('/api/v1/auth/mfa/verify', { code: generateSync({ secret }) }));
+			ok(await by_key());
+			ok(await post(by, { email }));
+			const owner = await takes(email, 1);
+			assert.equal(owner.mfa_required, undefined, by);
+			assert.deepEqual([owner.user.email_verified, owner.user.mfa_enabled], [true, false], by);
+			await until('the key is nobody’s', async () => (await by_key()).code === 'invalid-api-key', { within: 5000 });
+			const as = http.as(owner.access_token);
+			assert.deepEqual(ok(await as.get('/api/v1/api-keys')).api_keys, []);
+			const mine = ok(await as.post('/api/v1/api-keys', {})).api_key;
+			ok(await post(by, { email }));
+			await takes(email, 2); // of an address that is verified, it takes nothing away
+			ok(await http.get('/api/v1/me', { token: null, headers: { 'x-api-key': mine } }));
+		}
 	});
 
 	test('unknown addresses get the same answer', async () => {

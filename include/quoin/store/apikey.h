@@ -33,5 +33,8 @@ enum qn_err apikey_end(struct qn_db *db, struct qn_arena *a, const char *app, co
     const char *id, int64_t seconds) QN_MUST_CHECK;
 enum qn_err apikey_revoke(struct qn_db *db, struct qn_arena *a, const char *app, const char *user,
     const char *id) QN_MUST_CHECK;
+/* All of a user's; there may be none. */
+enum qn_err apikey_revoke_all(
+    struct qn_db *db, struct qn_arena *a, const char *app, const char *user) QN_MUST_CHECK;
 
 #endif
