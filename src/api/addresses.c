@@ -128,6 +128,7 @@ static enum qn_err change(struct qn_request *r)
 	QN_TRY(api_prove(r, &who, in->password));
 	QN_TRY(api_count_mail(r, CHANGE_PURPOSE, in->email));
 	QN_TX(tx, r->db);
+	QN_TRY(api_still(r, &who));
 	QN_TRY(mail_change(r, in->email));
 	QN_TRY(qn_tx_commit(&tx));
 	return qn_reply(r, &sent);

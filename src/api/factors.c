@@ -420,8 +420,7 @@ static enum qn_err disable(struct qn_request *r)
 		return QN_CONFLICT;
 	QN_TRY(prove_again(r, &turn, &shown));
 	QN_TX(tx, r->db);
-	if (in->code != NULL)
-		QN_TRY(use_shown(r, turn.who.id, &shown));
+	QN_TRY(in->code != NULL ? use_shown(r, turn.who.id, &shown) : api_still(r, &turn.who));
 	QN_TRY(totp_drop(r->db, r->arena, app, turn.who.id));
 	QN_TRY(factors_of(r->db, r->arena, app, turn.who.id, out));
 	QN_TRY(api_factor_changed(r, &turn.who, "mfa.disable",

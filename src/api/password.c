@@ -227,6 +227,13 @@ enum qn_err api_prove(struct qn_request *r, const struct account *who, const cha
 	return right ? api_guessed(r, "password", who->id) : QN_BAD_CREDENTIALS;
 }
 
+enum qn_err api_still(struct qn_request *r, const struct account *who)
+{
+	return who->password_hash == NULL
+	           ? QN_OK
+	           : account_still(r->db, r->arena, r->who.app->id, who->id, who->password_hash);
+}
+
 static enum qn_err change(struct qn_request *r)
 {
 	static const struct api_message done = {"The password is changed."};
@@ -238,6 +245,7 @@ static enum qn_err change(struct qn_request *r)
 	QN_TRY(api_prove(r, &who, in->current_password));
 	QN_TRY(new_hash(r, &who, "new_password", in->new_password, hash));
 	QN_TX(tx, r->db);
+	QN_TRY(api_still(r, &who));
 	QN_TRY(put_password(r, &who, hash, r->who.session_id[0] != '\0' ? r->who.session_id : NULL,
 	    "password.change"));
 	QN_TRY(qn_tx_commit(&tx));

@@ -27,6 +27,12 @@ enum qn_err api_judge_password(
 enum qn_err api_prove(
     struct qn_request *r, const struct account *who, const char *password) QN_MUST_CHECK;
 
+/*
+ * Whether what api_prove found still holds, in the transaction of what follows from it: a password that is changed
+ * meanwhile is waited for. QN_RETRY: the request begins anew, and fails with the old one.
+ */
+enum qn_err api_still(struct qn_request *r, const struct account *who) QN_MUST_CHECK;
+
 /* The whole of a route that mails a link to the address in its body, by a job: who asks learns nothing (T11). */
 enum qn_err api_ask_link(struct qn_request *r, enum qn_link link) QN_MUST_CHECK;
 /* Takes the token of a link; *ret_email is the address that it was sent to. QN_LINK_INVALID. */

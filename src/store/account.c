@@ -44,7 +44,8 @@
 	X(ACCOUNT_DROP_PASSWORD, WRITE, 2, CHANGE "password_hash = NULL" ONE) \
 	X(ACCOUNT_REHASH, WRITE, 4, \
 	    "UPDATE users SET password_hash = $4" ONE " AND password_hash = $3") \
-	X(ACCOUNT_STILL, WRITE, 3, "SELECT id FROM users" ONE " AND password_hash = $3 FOR SHARE") \
+	X(ACCOUNT_STILL, WRITE, 3, \
+	    "SELECT id FROM users" ONE " AND password_hash = $3 FOR NO KEY UPDATE") \
 	X(ACCOUNT_VERIFY_EMAIL, WRITE, 3, \
 	    CHANGE "email_verified = true" ONE " AND lower(email) = lower($3) RETURNING " COLUMNS) \
 	X(ACCOUNT_SET_EMAIL, WRITE, 3, \

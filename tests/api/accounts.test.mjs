@@ -295,6 +295,31 @@ describe('a forgotten password', () => {
 });
 
 describe('who is signed in', () => {
+	test('and just changes the account with the old password does not when that has changed (T13)', async () => {
+		const otto = await person('otto');
+		const otherHash = await stack.one(`SELECT password_hash FROM users WHERE id = '${(await person('ines', OTHER)).id}'`);
+		const password_hash = await stack.one(`SELECT password_hash FROM users WHERE id = '${otto.id}'`);
+		const changes = {
+			'change-password': { current_password: PASSWORD, new_password: 'Third-saddle-9-cloud' },
+			'change-email': { email: address('thief'), password: PASSWORD },
+		};
+		for (const [route, body] of Object.entries(changes)) {
+			const copy = new Copy(stack), change = copy.session({ user: 'quoin' });
+			try {
+				await change.run(`BEGIN; UPDATE users SET password_hash = '${otherHash}' WHERE id = '${otto.id}'`);
+				const late = otto.as.post(`/api/v1/auth/${route}`, body);
+				await until('it waits for the change', () => copy.value(`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'quoin'`));
+				await change.run('COMMIT');
+				problem(await late, 'invalid-credentials');
+			} finally {
+				await change.end();
+			}
+			assert.equal(await stack.one(`SELECT password_hash FROM users WHERE id = '${otto.id}'`), otherHash);
+			assert.equal(await stack.one(`SELECT count(*) FROM one_time_tokens WHERE user_id = '${otto.id}' AND purpose = 'change-email'`), '0');
+			await stack.rows(`UPDATE users SET password_hash = '${password_hash}' WHERE id = '${otto.id}'`);
+		}
+	});
+
 	test('changes the password with the old one; other sessions end, this one stays', async () => {
 		const hal = await person('hal');
 		const other = ok(await login(hal.email));
