@@ -30,7 +30,8 @@ struct which {
 };
 
 static const struct qn_field which_fields[] = {
-    QN_FIELD(struct which, keep_current, BOOL, 0, 0, 0, "Spare the session of this request."),
+    QN_FIELD(struct which, keep_current, BOOL, 0, 0, 0,
+	"Spare the session of this request; a token of another issuer has none."),
 };
 static const struct qn_object which_object = QN_OBJECT("SessionsWhich", struct which, which_fields);
 

@@ -274,6 +274,13 @@ static bool own_subject(const struct ask *q, const struct qn_claims *c, char out
 	return qn_uuid_parse(sub, strlen(sub), out);
 }
 
+/* Signing out everywhere ends tokens that name no session, too. One that does not say when it was issued is old (T15). */
+static bool taken_back(const struct credential *c, qn_time issued)
+{
+	return c->signed_out_at != QN_TIME_NULL &&
+	       (issued == QN_TIME_NULL || issued <= c->signed_out_at);
+}
+
 /*
  * Our own tokens name a session, or a user for whom an operator vouched; those of other issuers name an
  * identity that leads to one.
@@ -297,8 +304,11 @@ static enum qn_err find_bearer(
 		snprintf(id, sizeof(id), "%s", user.id);
 	}
 	QN_TRY(credential_of_user(q->db, q->a, q->app->id, id, ret));
+	if (taken_back(ret, c->iat))
+		return QN_UNAUTHENTICATED;
 	ret->aal = own || says_mfa(q->a, c) ? 2 : 1;
-	ret->proved_at = c->iat;
+	ret->proved_at =
+	    c->iat < q->now.wall ? c->iat : q->now.wall; /* by a clock a little ahead */
 	return QN_OK;
 }
 

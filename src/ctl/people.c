@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ctl.h"
 #include "quoin/base/rand.h"
@@ -14,9 +15,29 @@
 #include "quoin/store/account.h"
 #include "quoin/net/address.h"
 #include "quoin/store/app.h"
+#include "quoin/store/credential.h"
 #include "quoin/store/job.h"
 #include "quoin/store/session.h"
 #include "quoin/store/user.h"
+
+#define SECOND_US INT64_C(1000000)
+
+/* A token of the second in which all were taken back would be among them: that second is let pass. */
+static enum qn_err issued_at(
+    struct ctl *c, const struct app_row *app, const struct user *user, qn_time *ret)
+{
+	const struct timespec moment = {.tv_nsec = 10000000};
+	struct credential who;
+
+	QN_TRY(credential_of_user(c->db, c->arena, app->id, user->id, &who));
+	for (;;) {
+		*ret = qn_now();
+		if (who.signed_out_at == QN_TIME_NULL ||
+		    who.signed_out_at / SECOND_US != *ret / SECOND_US)
+			return QN_OK;
+		nanosleep(&moment, NULL);
+	}
+}
 
 static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct user *user,
     int64_t minutes, const char **ret)
@@ -26,11 +47,14 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 
 	if (!qn_json_members(c->arena, app->config, &config))
 		return QN_INTERNAL;
+	qn_time at;
+
+	QN_TRY(issued_at(c, app, user, &at));
 	QN_TRY(qn_app_key(c->conf, c->db, c->arena, app->id, &key));
 	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,
 	    .iss = qn_own_issuer(c->arena, c->conf, &config, app->slug),
 	    .sub = user->id,
-	    .iat = qn_now(),
+	    .iat = at,
 	    .email = user->email,
 	    .email_verified = user->email_verified == 1};
 	claims.aud = qn_own_audience(c->arena, &config, claims.iss);

@@ -13,7 +13,7 @@
 #define CREDENTIAL_STMTS(X) \
 	X(CREDENTIAL_OF_USER, FRESH, 2, \
 	    "SELECT " USER \
-	    " FROM users u WHERE u.app_id = $1 AND u.id = $2 AND u.delete_after IS NULL") \
+	    ", u.signed_out_at FROM users u WHERE u.app_id = $1 AND u.id = $2 AND u.delete_after IS NULL") \
 	X(CREDENTIAL_OF_SESSION, FRESH, 2, SESSION "s.id = $2") \
 	X(CREDENTIAL_OF_COOKIE, FRESH, 2, SESSION "s.cookie_hash = $2") \
 	X(CREDENTIAL_OF_KEY, FRESH, 2, \
@@ -44,6 +44,8 @@ static const struct qn_field fields[] = {
     QN_FIELD(struct credential, proved_at, TIME, QN_F_NULLABLE, 0, 0, "When one was shown last."),
     QN_FIELD(struct credential, used_at, TIME, QN_F_NULLABLE, 0, 0, "When its use was noted."),
     QN_FIELD(struct credential, expires_at, TIME, QN_F_NULLABLE, 0, 0, "Its end."),
+    QN_FIELD(struct credential, signed_out_at, TIME, QN_F_NULLABLE, 0, 0,
+	"Until when tokens were taken back."),
 };
 static const struct qn_object object = QN_OBJECT("Credential", struct credential, fields);
 

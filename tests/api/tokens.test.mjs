@@ -163,6 +163,26 @@ describe('whose token', () => {
 		assert.equal(typeof payload.exp, 'number');
 	});
 
+	test('of another issuer, or vouched for by an operator: over for who has signed out everywhere since (T15)', async () => {
+		const email = `left.${run}@example.com`, left = await t.user('left');
+		await t.stack.ctl('user', 'add', '--app', 'fig-nodes', email);
+		const vouch = async () => (await t.stack.ctl('token', '--app', 'fig-nodes', email)).trim();
+		const now = Math.floor(Date.now() / 1000);
+		for (const [before, after] of [[left.token, () => t.issuer.token(left.sub, { iat: now + 30 })], [await vouch(), vouch]]) {
+			const [same, others] = [() => me(before), await t.user('stays')];
+			for (let i = 0; i < 10; i++) // whichever worker answers, and remembers it
+				ok(await same());
+			ok(await t.http.delete('/api/v1/auth/sessions', { token: before }));
+			await until('it is over', async () => (await same()).status === 401, { within: 1000, every: 5 });
+			for (let i = 0; i < 10; i++)
+				problem(await same(), 'not-authenticated');
+			ok(await me(await after()));
+			ok(await others.as.get('/api/v1/me'));
+		}
+		const old = await t.issuer.token(left.sub, { iat: now - 60 });
+		problem(await me(old), 'not-authenticated');
+	});
+
 	test('a suspended user is refused at once, and let in again', async () => {
 		const u = await t.user('suspended');
 		for (let i = 0; i < 5; i++)

@@ -18,6 +18,8 @@ struct credential {
 	qn_time proved_at;  /* of a session: when a factor was shown last */
 	qn_time used_at;    /* when its use was last noted */
 	qn_time expires_at; /* QN_TIME_NULL: never */
+	qn_time
+	    signed_out_at; /* of a user: no token issued until then counts; QN_TIME_NULL: all do */
 };
 
 /*
