@@ -16,6 +16,18 @@
 
 enum { LIST_MOST = 1000 };
 
+/* In the transaction of what it tells of. That it was an operator shows by the user who is not there. */
+static enum qn_err note(
+    struct ctl *c, const char *app_id, const char *action, const char *id, const char *details)
+{
+	return audit_write(c->db, c->arena,
+	    &(struct audit_event){.app = app_id,
+		.action = action,
+		.resource_type = "user",
+		.resource_id = id,
+		.details = qn_span_of(details)});
+}
+
 /* The first line of standard input, without its end. */
 static bool read_password(char *out, size_t size, struct qn_span *ret)
 {
@@ -23,6 +35,17 @@ static bool read_password(char *out, size_t size, struct qn_span *ret)
 		return false;
 	*ret = (struct qn_span){out, strcspn(out, "\r\n")};
 	return true;
+}
+
+static enum qn_err put_password(
+    struct ctl *c, const char *app_id, const char *id, const char *hash, int64_t *ret_ended)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(account_set_password(c->db, c->arena, app_id, id, hash));
+	QN_TRY(session_revoke_all(
+	    c->db, c->arena, app_id, id, NULL, "password set by an operator", ret_ended));
+	QN_TRY(note(c, app_id, "password.set", id, "{}"));
+	return qn_tx_commit(&tx);
 }
 
 /* An operator's choice is not judged, but for its length. */
@@ -42,14 +65,19 @@ static int set_password(struct ctl *c, const char *app_id, const char *email)
 		e = qn_password_hash(&hasher, password, hash);
 	qn_wipe(text, sizeof(text));
 	if (e == QN_OK)
-		e = account_set_password(c->db, c->arena, app_id, user.id, hash);
-	if (e == QN_OK)
-		e = session_revoke_all(
-		    c->db, c->arena, app_id, user.id, NULL, "password set by an operator", &ended);
+		e = put_password(c, app_id, user.id, hash, &ended);
 	if (e != QN_OK)
 		return ctl_fail(c, email, e);
 	printf("%s: the password is set; %" PRId64 " sessions ended\n", email, ended);
 	return CTL_OK;
+}
+
+static enum qn_err make(struct ctl *c, const char *app_id, const char *email, struct user *ret)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(user_add(c->db, c->arena, app_id, email, ret));
+	QN_TRY(note(c, app_id, "account.create", ret->id, "{}"));
+	return qn_tx_commit(&tx);
 }
 
 static int add(struct ctl *c, const char *app_id, const char *email)
@@ -60,7 +88,7 @@ static int add(struct ctl *c, const char *app_id, const char *email)
 		fprintf(stderr, "quoinctl: '%s' is no e-mail address\n", email);
 		return CTL_FAILED;
 	}
-	enum qn_err e = user_add(c->db, c->arena, app_id, email, &user);
+	enum qn_err e = make(c, app_id, email, &user);
 	if (e == QN_CONFLICT) {
 		fprintf(
 		    stderr, "quoinctl: the app has a user with the address %s already\n", email);
@@ -95,31 +123,49 @@ static int list(struct ctl *c, const char *app_id, const char *email)
 	return CTL_OK;
 }
 
-static int suspend(struct ctl *c, const char *app_id, const char *id)
+static enum qn_err put_suspended(
+    struct ctl *c, const char *app_id, const char *id, bool suspended, struct staff_user *ret)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(staff_suspend(c->db, c->arena, app_id, id, suspended, ret));
+	QN_TRY(note(c, app_id, suspended ? "user.suspend" : "user.unsuspend", id, "{}"));
+	return qn_tx_commit(&tx);
+}
+
+static int set_suspended(struct ctl *c, const char *app_id, const char *id, bool suspended)
 {
 	struct staff_user u;
-	enum qn_err e = staff_suspend(c->db, c->arena, app_id, id, true, &u);
+	enum qn_err e = put_suspended(c, app_id, id, suspended, &u);
 
 	if (e == QN_OK)
 		print_user(&u);
 	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
 }
 
+static int suspend(struct ctl *c, const char *app_id, const char *id)
+{
+	return set_suspended(c, app_id, id, true);
+}
+
 static int unsuspend(struct ctl *c, const char *app_id, const char *id)
 {
-	struct staff_user u;
-	enum qn_err e = staff_suspend(c->db, c->arena, app_id, id, false, &u);
+	return set_suspended(c, app_id, id, false);
+}
 
-	if (e == QN_OK)
-		print_user(&u);
-	return e == QN_OK ? CTL_OK : ctl_fail(c, id, e);
+static enum qn_err end_sessions(
+    struct ctl *c, const char *app_id, const char *id, int64_t *ret_ended)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(session_revoke_all(
+	    c->db, c->arena, app_id, id, NULL, "ended by an operator", ret_ended));
+	QN_TRY(note(c, app_id, "user.sign-out", id, "{}"));
+	return qn_tx_commit(&tx);
 }
 
 static int sign_out(struct ctl *c, const char *app_id, const char *id)
 {
 	int64_t ended;
-	enum qn_err e =
-	    session_revoke_all(c->db, c->arena, app_id, id, NULL, "ended by an operator", &ended);
+	enum qn_err e = end_sessions(c, app_id, id, &ended);
 
 	if (e != QN_OK)
 		return ctl_fail(c, id, e);
@@ -135,9 +181,7 @@ static enum qn_err take_factors(
 	QN_TRY(factors_reset(c->db, c->arena, app_id, id));
 	QN_TRY(session_revoke_all(c->db, c->arena, app_id, id, NULL,
 	    "second factor taken away by an operator", ret_ended));
-	QN_TRY(audit_write(c->db, c->arena,
-	    &(struct audit_event){
-		.app = app_id, .action = "mfa.reset", .resource_type = "user", .resource_id = id}));
+	QN_TRY(note(c, app_id, "mfa.reset", id, "{}"));
 	return qn_tx_commit(&tx);
 }
 
@@ -152,11 +196,21 @@ static int mfa_reset(struct ctl *c, const char *app_id, const char *id)
 	return CTL_OK;
 }
 
+/* `role` is one of three words. */
+static enum qn_err put_role(
+    struct ctl *c, const char *app_id, const char *id, const char *role, struct staff_user *ret)
+{
+	QN_TX(tx, c->db);
+	QN_TRY(staff_set_role(
+	    c->db, c->arena, app_id, id, strcmp(role, "none") == 0 ? NULL : role, ret));
+	QN_TRY(note(c, app_id, "user.staff", id, qn_printf(c->arena, "{\"role\":\"%s\"}", role)));
+	return qn_tx_commit(&tx);
+}
+
 static int set_role(struct ctl *c, const char *app_id, const char *id, const char *role)
 {
 	struct staff_user u;
-	enum qn_err e = staff_set_role(
-	    c->db, c->arena, app_id, id, strcmp(role, "none") == 0 ? NULL : role, &u);
+	enum qn_err e = put_role(c, app_id, id, role, &u);
 
 	if (e == QN_OK)
 		print_user(&u);

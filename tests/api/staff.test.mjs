@@ -97,6 +97,18 @@ describe('staff', () => {
 });
 
 describe('quoinctl', () => {
+	test('what an operator does of an account stands in the app’s log (E8)', async () => {
+		const dot = await account('dot');
+		for (const verb of ['suspend', 'unsuspend', 'sign-out', 'mfa-reset'])
+			await stack.ctl('user', verb, '--app', APP, dot.email);
+		await staff(dot, 'support');
+		await staff(dot, 'none');
+		const trail = await stack.rows(`SELECT action, details FROM audit_logs WHERE resource_id = '${dot.id}' AND resource_type = 'user' AND user_id IS NULL ORDER BY seq`);
+		assert.deepEqual(trail.map(([a]) => a), ['account.create', 'password.set', 'user.suspend', 'user.unsuspend', 'user.sign-out', 'mfa.reset', 'user.staff', 'user.staff']);
+		assert.deepEqual(trail.slice(-2).map(([, d]) => JSON.parse(d)), [{ role: 'support' }, { role: 'none' }]);
+		assert.match(await stack.ctl('audit', 'verify', '--app', APP), /are as they were written/);
+	});
+
 	const fails = (...args) => stack.ctl(...args).then(() => assert.fail(`${args} went well`), (e) => e.stderr);
 
 	test('explains each verb to who asks, and says in words what is wrong', async () => {
