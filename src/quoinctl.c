@@ -21,6 +21,10 @@ static const struct ctl_verb verbs[] = {
     {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
     {"keys", "rotate --app APP [--use license [--after DAYS] [--overlap DAYS]] | list [--app APP]",
 	"sign an app's tokens, or prove its licences, with a new key", ctl_keys},
+    {"key", "list --app APP EMAIL | revoke --app APP EMAIL ID", "show a user's API keys, end one",
+	ctl_key},
+    {"session", "list --app APP EMAIL | revoke --app APP EMAIL ID",
+	"show a user's sessions, end one", ctl_session},
     {"token", "--app APP [--minutes N] EMAIL", "print a bearer token for a user", ctl_token},
     {"sso",
 	"add --app APP --domain D [--org ORG] (--issuer URL --client-id ID | --metadata FILE) | "

@@ -41,7 +41,7 @@ const char *ctl_plans_fault(
 bool ctl_has_secret(const struct ctl *c);
 
 ctl_verb_fn ctl_migrate, ctl_app, ctl_user, ctl_org, ctl_licence, ctl_grant, ctl_audit, ctl_keys,
-    ctl_token, ctl_jobs, ctl_mail, ctl_webhook, ctl_billing, ctl_figures, ctl_sso, ctl_routes,
-    ctl_openapi, ctl_nginx, ctl_config, ctl_statements;
+    ctl_key, ctl_session, ctl_token, ctl_jobs, ctl_mail, ctl_webhook, ctl_billing, ctl_figures,
+    ctl_sso, ctl_routes, ctl_openapi, ctl_nginx, ctl_config, ctl_statements;
 
 #endif

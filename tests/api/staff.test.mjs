@@ -111,6 +111,29 @@ describe('quoinctl', () => {
 
 	const fails = (...args) => stack.ctl(...args).then(() => assert.fail(`${args} went well`), (e) => e.stderr);
 
+	test('lists the keys and sessions of a user, and ends one of them', async () => {
+		const eli = await account('eli'), other = await account('other');
+		const { api_key, key } = ok(await eli.as.post('/api/v1/api-keys', { name: 'laptop', scopes: ['read'] }));
+		const { sessions: [session] } = ok(await eli.as.get('/api/v1/auth/sessions'));
+		const by_key = () => http.get('/api/v1/me', { token: null, headers: { 'x-api-key': api_key } });
+		ok(await by_key());
+		const keys = await stack.ctl('key', 'list', '--app', APP, eli.email);
+		assert.ok(keys.includes(key.id) && keys.includes('laptop') && !keys.includes(api_key), keys);
+		const list = await stack.ctl('session', 'list', '--app', APP, eli.email);
+		assert.match(list, new RegExp(`^${session.id} password aal=1 `));
+		for (const [verb, id, code] of [['key', key.id, /key/i], ['session', session.id, /session/i]]) {
+			assert.match(await fails(verb, 'revoke', '--app', APP, other.email, id), code);
+			await stack.ctl(verb, 'revoke', '--app', APP, eli.email, id);
+			assert.match(await fails(verb, 'revoke', '--app', APP, eli.email, id), code);
+			assert.match(await fails(verb, 'revoke', '--app', APP, eli.email, 'x'), /^Usage/);
+		}
+		await until('the key is refused', async () => (await by_key()).code === 'invalid-api-key', { within: 5000 });
+		await until('the session is over', async () => (await eli.as.get('/api/v1/me')).status === 401, { within: 5000 });
+		assert.equal(await stack.ctl('key', 'list', '--app', APP, eli.email), '');
+		const trail = await stack.rows(`SELECT action FROM audit_logs WHERE resource_id IN ('${key.id}', '${session.id}') AND user_id IS NULL ORDER BY seq`);
+		assert.deepEqual(trail.map(([a]) => a), ['api-key.revoke', 'session.revoke']);
+	});
+
 	test('explains each verb to who asks, and says in words what is wrong', async () => {
 		const verbs = [...(await stack.ctl('--help')).matchAll(/^ {2}([a-z]+) /gm)].map((m) => m[1]);
 		assert.ok(verbs.length > 15);
