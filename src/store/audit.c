@@ -26,7 +26,7 @@ static const struct qn_field row_fields[] = {
     QN_FIELD(struct audit_row, seq, I64, 0, 0, 0, "Its place in the log, from 1."),
     QN_FIELD(struct audit_row, id, UUID, 0, 0, 0, "Id of the entry."),
     QN_FIELD(struct audit_row, user_id, UUID, QN_F_NULLABLE | QN_F_USER, 0, 0,
-	"Who did it; null: an operator, or somebody who was erased."),
+	"Who did it, also when that user was erased since; null: an operator, or nobody signed in."),
     QN_FIELD(struct audit_row, action, STR, 0, 1, 64, "What was done: org.member.remove, …"),
     QN_FIELD(struct audit_row, resource_type, STR, QN_F_NULLABLE, 0, 0, "To what kind of thing."),
     QN_FIELD(struct audit_row, resource_id, STR, QN_F_NULLABLE, 0, 0, "To which."),

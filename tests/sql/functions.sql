@@ -177,7 +177,7 @@ SELECT t.fails(format('INSERT INTO identities (app_id, issuer, subject, user_id)
 SELECT t.is((SELECT string_agg(tgname, ' ' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),
     'api_keys_changed api_keys_deleted apps_announce apps_announce_licenses apps_unfold audit_heads_closed audit_heads_kept audit_logs_closed audit_logs_kept billing_customers_applied billing_customers_orphan grants_announce_licenses grants_settle ' ||
     'issuers_announce jobs_announce license_devices_announce license_leases_announce licenses_announce organization_members_announce organization_members_settle organization_members_tell organizations_announce_licenses passkeys_settle sessions_changed sessions_deleted sessions_seen sessions_seen_again ' ||
-    'signing_keys_announce totp_factors_settle users_announce users_announce_licenses users_leave users_tell webhook_endpoints_forget', 'changes are announced, what follows from them is settled, and the audit log is closed');
+    'signing_keys_announce totp_factors_settle users_announce users_announce_licenses users_forget users_leave users_tell webhook_endpoints_forget', 'changes are announced, what follows from them is settled, and the audit log is closed');
 
 -- Organisations: ann owns one, of three seats; bob is an admin.
 \set org '00000000-0000-7000-8000-000000000041'
