@@ -2,8 +2,8 @@
 // sign in, a new address, the end (CONTRACT B2, B4, D4, D7, D8, X1, X2, X5, X8, E14; SECURITY T4, T6, T11-T13,
 // T19, T33, T36, T41).
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { after, before, describe, test } from 'node:test';
@@ -101,6 +101,28 @@ describe('register and verify', () => {
 		await inParallel(Array.from({ length: 30 }), 10, () => post('register', { email, password: PASSWORD }));
 		assert.equal(await stack.one(`SELECT count(*) FROM users WHERE lower(email) = '${email}'`), '1');
 		await forget();
+	});
+
+	test('a password of the list of breached ones is none: 422, and nothing made (T41)', async () => {
+		const copy = new Copy(stack), settings = path.join(stack.state, 'quoin.env'), list = path.join(stack.state, 'breached');
+		const was = readFileSync(settings, 'utf8'), email = address('known'), known = 'Everybody-knows-7-of-it';
+		const sha1 = (text) => createHash('sha1').update(text).digest('hex').toUpperCase();
+		const anew = async (text) => {
+			writeFileSync(settings, text);
+			await copy.shell('eval', 'stop TERM 30 slow; up_pools');
+		};
+		writeFileSync(list, [known, ...Array.from({ length: 1000 }, (_, i) => `No-${i}`)].map((p) => `${sha1(p)}:7\n`).sort().join(''));
+		try {
+			await anew(`${was}QUOIN_BREACHED_PASSWORDS=${list}\n`);
+			const r = await post('register', { email, password: known });
+			problem(r, 'invalid-body');
+			assert.equal(r.json.errors[0].type, 'password_breached', String(r));
+			assert.equal(await stack.one(`SELECT count(*) FROM users WHERE email = '${email}'`), '0');
+			ok(await post('register', { email, password: `${known}.` }));
+		} finally {
+			await anew(was);
+		}
+		ok(await post('register', { email: address('known'), password: known }));
 	});
 
 	test('passwords that will not do: 422 with the reason, and nothing made (X8, T41)', async () => {
