@@ -18,7 +18,10 @@ static const struct ctl_verb verbs[] = {
 	"issue|list|show|renew|suspend|reinstate|revoke|transfer|import|export --app APP [KEY ...]",
 	"make and change licences", ctl_licence},
     {"org", "list|show|members|create|... --app APP [ORG ...]", "manage organizations", ctl_org},
-    {"audit", "verify [--app APP] [--org ORG]", "prove that no audit log was changed", ctl_audit},
+    {"audit",
+	"verify [--app APP] [--org ORG] | "
+	"list --app APP [--org ORG] [--user EMAIL] [--action ACTION] [--before SEQ]",
+	"prove that no audit log was changed, or read one", ctl_audit},
     {"keys", "rotate --app APP [--use license [--after DAYS] [--overlap DAYS]] | list [--app APP]",
 	"sign an app's tokens, or prove its licences, with a new key", ctl_keys},
     {"key", "list --app APP EMAIL | revoke --app APP EMAIL ID", "show a user's API keys, end one",

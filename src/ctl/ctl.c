@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "quoin/base/log.h"
+#include "quoin/http/reply.h"
 #include "quoin/store/app.h"
 
 enum { ARENA_BYTES = 64 * 1024 * 1024, TIMEOUT_MS = 10000 };
@@ -68,4 +69,20 @@ bool ctl_has_secret(const struct ctl *c)
 		return true;
 	fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
 	return false;
+}
+
+bool ctl_print_json(const struct qn_object *object, const void *value)
+{
+	struct qn_reply_text t;
+	struct qn_span pieces[2 * QN_REPLY_GAPS + 1];
+	bool whole = true;
+
+	qn_reply_text_init(&t, NULL);
+	qn_reply_object(&t, object, value, false);
+	size_t n = qn_reply_pieces(&t, pieces);
+	for (size_t i = 0; i < n; i++)
+		whole = whole && fwrite(pieces[i].p, 1, pieces[i].n, stdout) == pieces[i].n;
+	whole = whole && !t.text.over && putchar('\n') != EOF;
+	qn_reply_text_done(&t);
+	return whole;
 }

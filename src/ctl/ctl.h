@@ -4,6 +4,7 @@
 
 #include "quoin/base/buf.h"
 #include "quoin/base/conf.h"
+#include "quoin/base/field.h"
 #include "quoin/base/json.h"
 #include "quoin/http/route.h"
 #include "quoin/store/db.h"
@@ -32,6 +33,8 @@ int ctl_usage(const char *verb);
 int ctl_fail(const struct ctl *c, const char *what, enum qn_err e);
 /* Takes "--name VALUE" out of argv; NULL when it is not there. */
 const char *ctl_option(int *argc, char **argv, const char *name);
+/* Prints it in a line, as the reference has it; false: not all of it could be printed. */
+bool ctl_print_json(const struct qn_object *object, const void *value);
 /* The id of an app, or NULL after saying that there is none. */
 const char *ctl_app_id(struct ctl *c, const char *slug);
 /* What is wrong with the plans, limits and licences of an app's file, and in which member; NULL: nothing. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "ctl.h"
-#include "quoin/http/reply.h"
 
 static const char heading[] = "day          signups    dau    mau  validations  refused  "
 			      "converted  paying  new  churned  trials  past due\n";
@@ -37,23 +36,6 @@ static void print_table(const struct figures *f)
 	print_day(f->today);
 }
 
-/* As the route has it. */
-static bool print_json(const struct figures *f)
-{
-	struct qn_reply_text t;
-	struct qn_span pieces[2 * QN_REPLY_GAPS + 1];
-	bool whole = true;
-
-	qn_reply_text_init(&t, NULL);
-	qn_reply_object(&t, &figures_object, f, false);
-	size_t n = qn_reply_pieces(&t, pieces);
-	for (size_t i = 0; i < n; i++)
-		whole = whole && fwrite(pieces[i].p, 1, pieces[i].n, stdout) == pieces[i].n;
-	whole = whole && !t.text.over && putchar('\n') != EOF;
-	qn_reply_text_done(&t);
-	return whole;
-}
-
 int ctl_figures(struct ctl *c, int argc, char **argv)
 {
 	const char *slug = ctl_option(&argc, argv, "--app"), *app;
@@ -76,7 +58,7 @@ int ctl_figures(struct ctl *c, int argc, char **argv)
 	if (e != QN_OK)
 		return ctl_fail(c, "figures", e);
 	if (json)
-		return print_json(&f) ? CTL_OK : CTL_FAILED;
+		return ctl_print_json(&figures_object, &f) ? CTL_OK : CTL_FAILED;
 	print_table(&f);
 	return CTL_OK;
 }

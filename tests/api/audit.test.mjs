@@ -181,6 +181,35 @@ describe('quoinctl audit verify', () => {
 	});
 });
 
+describe('quoinctl audit list', () => {
+	const list = async (...args) => (await t.stack.ctl('audit', 'list', '--app', 'fig-nodes', ...args)).split('\n').filter(Boolean).map((l) => JSON.parse(l));
+
+	test('has what the route has, in the same order and with its filters', async () => {
+		const o = await busy(6);
+		const { audit_logs: said } = await logs(ann, o);
+		assert.deepEqual(await list('--org', o.slug), said);
+		assert.deepEqual(await list('--org', o.id, '--before', '4'), said.filter((e) => e.seq < 4));
+		const { action } = said[0];
+		assert.deepEqual(await list('--org', o.id, '--action', action), said.filter((e) => e.action === action));
+	});
+
+	test('reads the app’s own log: what somebody’s account went through', async () => {
+		const who = await t.stack.account('fig-nodes', `audited.${randomUUID()}@example.com`);
+		const as = t.http.as(ok(await t.http.post('/api/v1/auth/login', { email: who.email, password: who.password }, { token: null })).access_token);
+		ok(await as.post('/api/v1/api-keys', {}));
+		const rows = await list('--user', who.email);
+		assert.deepEqual(rows.map((e) => e.action), ['api-key.create', 'session.begin']);
+		assert.deepEqual(await list('--user', who.id, '--action', 'api-key.create'), rows.slice(0, 1));
+		assert.ok(rows[0].seq > rows[1].seq && rows[0].ip_address && rows[0].request_id);
+	});
+
+	test('wrong arguments', async () => {
+		for (const args of [['list'], ['list', '--app', 'fig-nodes', '--before', 'x'], ['verify', '--user', 'a@example.com'], ['list', 'x', '--app', 'fig-nodes']])
+			await assert.rejects(t.stack.ctl('audit', ...args), /Usage/);
+		await assert.rejects(list('--user', 'nobody@example.com'), /nobody@example.com/);
+	});
+});
+
 describe('retention', () => {
 	test('what is older than the organisation keeps goes, what is left is whole', async () => {
 		const o = await busy(9);
