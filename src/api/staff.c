@@ -126,10 +126,10 @@ static enum qn_err sign_out(struct qn_request *r)
 
 static const struct qn_route routes[] = {
     {QN_GET, "/api/v1/admin/users", "admin.users", "Find users of the app.", STAFF,
-	.flags = QN_R_STAFF | QN_R_PAGED, .query = &query_object, .reply = &list_object,
-	.handler = list},
+	.flags = QN_R_STAFF | QN_R_SUPPORT | QN_R_PAGED, .query = &query_object,
+	.reply = &list_object, .handler = list},
     {QN_GET, "/api/v1/admin/users/{user_id}", "admin.user", "Show a user.", ONE,
-	.flags = QN_R_STAFF, .handler = get},
+	.flags = QN_R_STAFF | QN_R_SUPPORT, .handler = get},
     {QN_POST, "/api/v1/admin/users/{user_id}/suspend", "admin.suspend", "Suspend a user.", ONE,
 	POST, .errors = {QN_CONFLICT}, .handler = suspend},
     {QN_POST, "/api/v1/admin/users/{user_id}/unsuspend", "admin.unsuspend",

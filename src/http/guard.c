@@ -150,9 +150,12 @@ static enum qn_err check_assurance(const struct qn_request *r)
 
 static enum qn_err check_staff(const struct qn_request *r)
 {
-	return !(r->route->flags & QN_R_STAFF) || strcmp(r->who.platform_role, "admin") == 0
-	           ? QN_OK
-	           : QN_DENIED;
+	const char *role = r->who.platform_role;
+	unsigned flags = r->route->flags;
+
+	if (!(flags & QN_R_STAFF) || strcmp(role, "admin") == 0)
+		return QN_OK;
+	return (flags & QN_R_SUPPORT) && strcmp(role, "support") == 0 ? QN_OK : QN_DENIED;
 }
 
 /* The value of the path parameter `name`, which the path has. */

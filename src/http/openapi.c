@@ -496,7 +496,7 @@ static void route_json(struct qn_buf *b, const struct qn_route *r)
 	static const char *const auths[] = {"public", "user", "local", "key", NULL};
 	static const char *const flags[] = {"query_body", "etag", "if_match", "once", "paged",
 	    "camel", "health", "app", "one_factor", "recent", "staff", "redirect", "unkept", "form",
-	    "pick", "signed", "raw", "keyed", "stale", NULL};
+	    "pick", "signed", "raw", "keyed", "stale", "support", NULL};
 	enum qn_err errors[QN_ROUTE_ALL_ERRORS];
 	size_t n = qn_route_errors(r, errors);
 

@@ -109,6 +109,8 @@ static const char *gate_fault(const struct qn_route *r)
 		return "an API key cannot administer an organization";
 	if (r->rank != 0 && (r->rank < 0 || (r->auth & (QN_AUTH_USER | QN_AUTH_KEY)) == 0))
 		return "it asks for a plan of callers whom nobody knows";
+	if ((r->flags & QN_R_SUPPORT) && (r->method != QN_GET || !(r->flags & QN_R_STAFF)))
+		return "support looks, and only at what is the staff's";
 	return NULL;
 }
 

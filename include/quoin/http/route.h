@@ -56,6 +56,7 @@ enum {
 	QN_R_KEYED = 1 << 17,
 	QN_R_STALE =
 	    1 << 18, /* public: while Postgres is away callers are those of before, or unknown */
+	QN_R_SUPPORT = 1 << 19, /* of QN_R_STAFF: support may look, too */
 };
 
 enum { QN_PATH_PARAMS = 4, QN_ROUTE_ERRORS = 12 };
