@@ -7,7 +7,6 @@
 #include "quoin/base/rand.h"
 #include "quoin/store/audit.h"
 #include "quoin/store/organization.h"
-#include "quoin/store/user.h"
 
 enum { LIST_MOST = 100 };
 
@@ -83,15 +82,9 @@ static int list(struct ctl *c, const char *app, const char *org, const struct au
 static const char *user_id(struct ctl *c, const char *app, const char *name)
 {
 	char id[QN_UUID_LEN + 1];
-	struct user user;
 
-	if (qn_uuid_parse(name, strlen(name), id))
-		return qn_strdup(c->arena, id);
-	enum qn_err e = user_by_email(c->db, c->arena, app, name, &user);
-	if (e == QN_OK)
-		return user.id;
-	ctl_fail(c, name, e);
-	return NULL;
+	return qn_uuid_parse(name, strlen(name), id) ? qn_strdup(c->arena, id)
+	                                             : ctl_user_id(c, app, name);
 }
 
 int ctl_audit(struct ctl *c, int argc, char **argv)

@@ -7,7 +7,6 @@
 #include "quoin/store/apikey.h"
 #include "quoin/store/audit.h"
 #include "quoin/store/session.h"
-#include "quoin/store/user.h"
 
 /* Whose it is; which one, when one is to end. */
 struct job {
@@ -86,20 +85,15 @@ static int run(struct ctl *c, int argc, char **argv, const char *verb,
 	bool listing = argc == 2 && strcmp(argv[0], "list") == 0;
 	struct job j = {.c = c};
 	char id[QN_UUID_LEN + 1];
-	struct user user;
 
 	if (app == NULL || (!listing && (argc != 3 || strcmp(argv[0], "revoke") != 0 ||
 					    !qn_uuid_parse(argv[2], strlen(argv[2]), id))))
 		return ctl_usage(verb);
 	j.app = ctl_app_id(c, app);
-	if (j.app == NULL)
+	if (j.app == NULL || (j.user = ctl_user_id(c, j.app, argv[1])) == NULL)
 		return CTL_FAILED;
-	enum qn_err e = user_by_email(c->db, c->arena, j.app, argv[1], &user);
-	if (e != QN_OK)
-		return ctl_fail(c, argv[1], e);
-	j.user = user.id;
 	j.id = listing ? NULL : id;
-	e = listing ? list(&j) : revoke(&j);
+	enum qn_err e = listing ? list(&j) : revoke(&j);
 	return e == QN_OK ? CTL_OK : ctl_fail(c, argv[listing ? 1 : 2], e);
 }
 

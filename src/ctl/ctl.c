@@ -5,6 +5,7 @@
 #include "quoin/base/log.h"
 #include "quoin/http/reply.h"
 #include "quoin/store/app.h"
+#include "quoin/store/user.h"
 
 enum { ARENA_BYTES = 64 * 1024 * 1024, TIMEOUT_MS = 10000 };
 
@@ -69,6 +70,17 @@ bool ctl_has_secret(const struct ctl *c)
 		return true;
 	fputs("quoinctl: QUOIN_SECRET_KEY is not set\n", stderr);
 	return false;
+}
+
+const char *ctl_user_id(struct ctl *c, const char *app, const char *email)
+{
+	struct user user;
+	enum qn_err e = user_by_email(c->db, c->arena, app, email, &user);
+
+	if (e == QN_OK)
+		return user.id;
+	ctl_fail(c, email, e);
+	return NULL;
 }
 
 bool ctl_print_json(const struct qn_object *object, const void *value)

@@ -37,6 +37,8 @@ const char *ctl_option(int *argc, char **argv, const char *name);
 bool ctl_print_json(const struct qn_object *object, const void *value);
 /* The id of an app, or NULL after saying that there is none. */
 const char *ctl_app_id(struct ctl *c, const char *slug);
+/* Likewise of a user of the app (its id), in the arena. */
+const char *ctl_user_id(struct ctl *c, const char *app, const char *email);
 /* What is wrong with the plans, limits and licences of an app's file, and in which member; NULL: nothing. */
 const char *ctl_plans_fault(
     struct qn_arena *a, const struct qn_json_object *app, const char **ret_where);

@@ -44,11 +44,10 @@ static enum qn_err issue(struct ctl *c, const struct app_row *app, const struct 
 {
 	struct qn_json_object config = {NULL, 0};
 	struct qn_signing_key *key = NULL;
+	qn_time at;
 
 	if (!qn_json_members(c->arena, app->config, &config))
 		return QN_INTERNAL;
-	qn_time at;
-
 	QN_TRY(issued_at(c, app, user, &at));
 	QN_TRY(qn_app_key(c->conf, c->db, c->arena, app->id, &key));
 	struct qn_claims_out claims = {.typ = QN_TYP_ACCESS,

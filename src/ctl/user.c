@@ -232,17 +232,6 @@ static const struct {
     {"mfa-reset", mfa_reset, true},
 };
 
-static const char *id_of(struct ctl *c, const char *app_id, const char *email)
-{
-	struct user user;
-	enum qn_err e = user_by_email(c->db, c->arena, app_id, email, &user);
-
-	if (e == QN_OK)
-		return user.id;
-	ctl_fail(c, email, e);
-	return NULL;
-}
-
 static int run(struct ctl *c, const char *app_id, int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -250,7 +239,7 @@ static int run(struct ctl *c, const char *app_id, int argc, char **argv)
 			continue;
 		if (argc == 1)
 			return verbs[i].run == list ? list(c, app_id, NULL) : ctl_usage("user");
-		const char *what = verbs[i].by_id ? id_of(c, app_id, argv[1]) : argv[1];
+		const char *what = verbs[i].by_id ? ctl_user_id(c, app_id, argv[1]) : argv[1];
 		return what != NULL ? verbs[i].run(c, app_id, what) : CTL_FAILED;
 	}
 	return ctl_usage("user");
@@ -272,6 +261,6 @@ int ctl_user(struct ctl *c, int argc, char **argv)
 	    (strcmp(role, "none") != 0 && strcmp(role, "support") != 0 &&
 		strcmp(role, "admin") != 0))
 		return ctl_usage("user");
-	const char *id = id_of(c, app_id, argv[1]);
+	const char *id = ctl_user_id(c, app_id, argv[1]);
 	return id != NULL ? set_role(c, app_id, id, role) : CTL_FAILED;
 }

@@ -14,12 +14,11 @@ struct credential {
 	const char *ip_allow;      /* of a key: networks with spaces between, "" any; else NULL */
 	const char *key_hash;      /* of a key: hex SHA-256 of the whole key; else NULL */
 	qn_tri suspended, mfa_enabled;
-	int64_t aal;        /* of a session; QN_I64_NULL otherwise */
-	qn_time proved_at;  /* of a session: when a factor was shown last */
-	qn_time used_at;    /* when its use was last noted */
-	qn_time expires_at; /* QN_TIME_NULL: never */
-	qn_time
-	    signed_out_at; /* of a user: no token issued until then counts; QN_TIME_NULL: all do */
+	int64_t aal;           /* of a session; QN_I64_NULL otherwise */
+	qn_time proved_at;     /* of a session: when a factor was shown last */
+	qn_time used_at;       /* when its use was last noted */
+	qn_time expires_at;    /* QN_TIME_NULL: never */
+	qn_time signed_out_at; /* of a user: no token issued until then counts */
 };
 
 /*
